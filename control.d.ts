@@ -106,8 +106,11 @@ export type Control = {
     /** With the token. */
     dashboardUrl?: string;
   }>;
-  /** Resolves when `POST /drain` has ended the host's work: all tenants and gateways are gone. */
-  readonly drained: Promise<void>;
+  /**
+   * Resolves when `POST /drain` has ended the host's work: all tenants and gateways are gone.
+   * `brokenOff` is how many requests were still open when their time was up.
+   */
+  readonly drained: Promise<{ brokenOff: number }>;
   /** Closes it: clients are cut off, and the socket is removed. Idempotent. */
   close: () => Promise<void>;
   /** The same as `close`, for `await using control = createControl(…)`. */
@@ -201,8 +204,7 @@ export type ControlTenant = {
   depth: SleepDepth | null;
   /**
    * The worst first: 0 failed, 1 backing off, 2 uses over 90 % of its memory, 3 could not be replaced,
-   * or requests for it were answered with 5xx in the last minute, 4 starting, 5 stopping, 6 running,
-   * 7 asleep, 8 stopped.
+   * or answered with 5xx in the last minute, 4 starting, 5 stopping, 6 running, 7 asleep, 8 stopped.
    */
   rank: number;
   pid: number | null;
@@ -221,9 +223,11 @@ export type ControlTenant = {
   /** All that are over. */
   requests: number;
   requestsPerSecond: number;
-  /** Answers of 5xx a second, over the last minute, since it was last started. */
+  /** Its answers of 5xx a second, over the last minute, since it was last started; what it broke off included. */
   errorsPerSecond: number;
-  /** Within which time half of the answers of the last minute began; `null` without answers. */
+  /** The same of what the gateway refused with 5xx, as when too many requests come at once. */
+  refusedPerSecond: number;
+  /** Within which time half of its answers of the last minute began; `null` without answers. */
   p50Ms: number | null;
   p99Ms: number | null;
   /** 100 is a whole core. */

@@ -250,7 +250,14 @@ export type GatewayKeyStats = {
   /** Requests that are over, by class of their status. */
   requests: Record<'1xx' | '2xx' | '3xx' | '4xx' | '5xx', number>;
   /**
-   * Of one key: how many answers began within `upToMs` of their request, and later than that of
+   * Of one key: how many of those of `5xx` are refusals of the gateway's, which the tenant has no part
+   * in: too many requests at once, no room, a start that failed or took too long, back-off, a host
+   * that ends. The others are the tenant's: its own answers, and those that it broke off. It is not
+   * enumerable.
+   */
+  readonly refused?: number;
+  /**
+   * Of one key: how many answers of its tenant began within `upToMs` of their request, and later than that of
    * the bucket before, waits for a start included. The last bucket is up to `Infinity`. Counted of
    * requests that come after the first call of `byKey`. It is not enumerable.
    */

@@ -49,6 +49,7 @@ assertType<Equal<ControlTenant['depth'], 'frozen' | 'paged-out' | null>>();
 
 async function use() {
   await using own = createControl({ runtime });
-  await own.drained;
+  const { brokenOff } = await own.drained;
+  assertType<Equal<typeof brokenOff, number>>();
 }
 void use;

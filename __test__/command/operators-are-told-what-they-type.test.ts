@@ -18,6 +18,7 @@ const SOURCES = [
 ];
 const RUST = [
   'crates/warden/src/start_script.rs',
+  'crates/linux/src/warden_link/run.rs',
   'crates/linux/src/confine/walls.rs',
   'crates/linux/src/confine/neighbours.rs',
   'crates/linux/src/confine/place/explain.rs',
@@ -88,6 +89,23 @@ test('no text that a host shows has a name of the library left', async () => {
     );
     expect({ text, named: LIBRARY.test(told) }).toEqual({ text, named: false });
   }
+});
+
+test('a tenant whose own env takes away PATH is told where that is said', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const said = `{ command: ['no-such-program'], env: { PATH: undefined } }`;
+  writeFileSync(
+    join(place.path, 'runtime.config.mjs'),
+    `export default { tenant: (key) => (key === 'hello' ? ${said} : {}) }`,
+  );
+  const { host, control } = await serve(place, tenants.root);
+  const { stderr } = await run(['start', 'hello', ...control]);
+  expect(stderr).toContain(
+    'its environment has no PATH (No such file or directory (os error 2)): let env of ' +
+      'tenant("hello") in runtime.config.mjs give it one, such as the host\'s',
+  );
+  await host.end('SIGTERM');
 });
 
 test('what serve, ps and the actions say of options is what can be typed', async () => {

@@ -92,6 +92,18 @@ test('ps and inspect show who sleeps, how deep, and with what memory', () => {
   });
 });
 
+test('inspect tells what the gateway refused in the last minute, if it did', () => {
+  const shop = running('shop', { refusedPerSecond: 0.05 });
+  return withHost({ tenants: [shop, running('acme')] }, async (control) => {
+    const inspect = async (key: string) =>
+      (await run(['inspect', key, '--control', control])).stdout;
+    expect(await inspect('shop')).toMatch(
+      /^refused +3 requests by the gateway in the last minute$/m,
+    );
+    expect(await inspect('acme')).not.toContain('refused');
+  });
+});
+
 test('in a pipe the width is that of COLUMNS, and what matters least is left out', () =>
   withHost({ tenants }, async (control) => {
     const at = async (columns: number) => {

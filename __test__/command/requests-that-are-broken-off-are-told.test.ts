@@ -2,15 +2,17 @@
 import { expect, test } from 'bun:test';
 import { createRuntime } from '@absolutejs/runtime';
 import { createGateway } from '@absolutejs/runtime/gateway';
-import { closeGateway } from '../../lib/command/serve/last-requests.js';
+import { closeGateway } from '../../lib/control/last-requests.js';
+import { endLeft } from '../../lib/survive/names.js';
 import { directory, start } from '../support/command/run.ts';
 import { get, serve } from '../support/command/serving.ts';
+import { setUp } from '../support/survive/world.ts';
 import { Tenants } from '../support/processes/tenants.ts';
-import { until } from '../support/processes/until.ts';
+import { until, within } from '../support/processes/until.ts';
 
 const SLOW = {
   'server.ts': `const ends = [];
-    Bun.serve({ port: process.env.PORT, fetch: async ({ url }) => {
+    Bun.serve({ port: process.env.PORT, idleTimeout: 0, fetch: async ({ url }) => {
       if (url.endsWith('/end')) ends.forEach((end) => end());
       if (url.endsWith('/wait')) {
         console.log('asked');
@@ -62,3 +64,32 @@ test('a host says at its end how many requests it has broken off', async () => {
   expect(host.stderr).toEndWith('1 open request was broken off.\n');
   await Promise.all([waiting, logs.end()]);
 }, 30_000);
+
+test('so does one that is drained, and one that leaves its tenants to the next', async () => {
+  using place = directory();
+  await using tenants = new Tenants().add('slow', SLOW);
+  await using world = setUp([]);
+  world.tenants.add('slow', SLOW);
+  const survivor = { path: world.runtimeDirectory, socket: `${world.runtimeDirectory}/control` };
+  const named = ['--survive', world.name];
+  const hosts = await Promise.all([
+    serve(place, tenants.root),
+    serve(survivor, world.tenants.root, named, { env: world.env }),
+  ]);
+  const [drained, left] = hosts;
+  const waiting = hosts.map(({ port }) => get(port, 'slow', '/wait').catch(() => {}));
+  for (const { control } of hosts) {
+    const logs = start(['logs', '-f', ...control]);
+    await logs.says(/asked/);
+    await logs.end();
+  }
+  const drain = start(['drain', ...drained.control]);
+  left.host.process.kill('SIGUSR2');
+  for (const { host } of hosts) {
+    expect((await within('the end', host.ended, 60_000)).code).toBe(0);
+    expect(host.stderr).toEndWith('1 open request was broken off.\n');
+  }
+  expect((await drain.ended).code).toBe(0);
+  await Promise.all(waiting);
+  await endLeft(world.name, world.env);
+}, 90_000);

@@ -43,8 +43,17 @@ test('what is open ends first, and what comes meanwhile is answered with 503', a
   }
   house.tenants.write('slow/go', '');
   expect(await (await open).text()).toBe('yes');
-  await within('the end', desk.control.drained);
+  expect(await within('the end', desk.control.drained)).toEqual({ brokenOff: 0 });
   await expect(fetch(`http://127.0.0.1:${house.port}/`)).rejects.toThrow();
+});
+
+test('what is open when its time is up is broken off, and counted', async () => {
+  await using desk = await openDesk({ tenants: { slow: SLOW }, gateway: { drainMs: 300 } });
+  const open = desk.house.ask('slow', '/slow');
+  await desk.line('slow', 'has the slow one');
+  expect((await desk.ask('/drain', 'POST')).status).toBe(202);
+  expect(await within('the end', desk.control.drained)).toEqual({ brokenOff: 1 });
+  await open;
 });
 
 test('who waits for a start is answered by it', async () => {

@@ -20,8 +20,8 @@ const KEYS = [
     'lastTouchedAt',
   ],
   ...['starts', 'crashes', 'exits', 'inFlight', 'waiting', 'requests', 'requestsPerSecond'],
-  ...['errorsPerSecond', 'p50Ms', 'p99Ms', 'cpuPercent', 'cpuMs', 'rssBytes', 'memoryLimitBytes'],
-  ...['limits', 'isolation', 'attempt', 'retryAt', 'problem', 'spark'],
+  ...['errorsPerSecond', 'refusedPerSecond', 'p50Ms', 'p99Ms', 'cpuPercent', 'cpuMs', 'rssBytes'],
+  ...['memoryLimitBytes', 'limits', 'isolation', 'attempt', 'retryAt', 'problem', 'spark'],
 ];
 
 test('every directory is a tenant, also one that was never started', async () => {
@@ -158,19 +158,44 @@ test('5xx in the last minute are a problem', async () => {
   expect(hello.errorsPerSecond).toBeGreaterThan(0);
 });
 
-test('what the gateway refused before a process was there is not held against it', async () => {
+test('what the gateway refuses while a tenant runs is told, and is no problem of the tenant', async () => {
+  const shop = `const held = [];
+    Bun.serve({ hostname: '127.0.0.1', port: process.env.PORT, async fetch({ url }) {
+      if (url.endsWith('/hold')) await new Promise((go) => held.push(go));
+      if (url.endsWith('/go')) for (const go of held) go();
+      return new Response('yes'); } });`;
+  const gateway = { limits: { requestsPerTenant: 1 } };
+  await using desk = await openDesk({ tenants: { shop }, gateway });
+  // Counted from when the process is known to have been started.
+  await (await desk.house.ask('shop')).text();
+  const held = desk.house.ask('shop', '/hold');
+  const { port } = await desk.eventually('the held one', async () => {
+    const tenant = await desk.tenant('shop');
+    return tenant.inFlight === 1 ? tenant : undefined;
+  });
+  expect((await desk.house.ask('shop')).status).toBe(503);
+  const refused = await desk.eventually('the refusal', async () => {
+    const tenant = await desk.tenant('shop');
+    return tenant.refusedPerSecond > 0 ? tenant : undefined;
+  });
+  expect(refused).toMatchObject({ state: 'running', rank: 6, errorsPerSecond: 0, problem: null });
+  await fetch(`http://127.0.0.1:${port}/go`);
+  expect((await held).status).toBe(200);
+});
+
+test('what the gateway refuses itself is told, and is no error of the tenant', async () => {
   await using desk = await openDesk({ tenants: { shop: BROKEN } });
   for (let count = 0; count < 3; count += 1) await (await desk.house.ask('shop')).text();
   const refused = await desk.eventually('three refusals', async () => {
     const tenant = await desk.tenant('shop');
     return tenant.requests === 3 && tenant.inFlight === 0 ? tenant : undefined;
   });
-  expect(refused.errorsPerSecond).toBeGreaterThan(0);
+  expect(refused).toMatchObject({ errorsPerSecond: 0, refusedPerSecond: 0.05, p50Ms: null });
   desk.house.tenants.write('shop/server.ts', TALKER);
   await desk.ask('/tenants/shop/restart', 'POST');
   expect(await desk.tenant('shop')).toMatchObject({
     ...{ state: 'running', rank: 6, problem: { code: 'CRASHED' }, requests: 3 },
-    ...{ errorsPerSecond: 0, p50Ms: null, p99Ms: null },
+    ...{ errorsPerSecond: 0, refusedPerSecond: 0, p50Ms: null, p99Ms: null },
   });
   await (await desk.house.ask('shop', '/500')).text();
   await desk.eventually('its own', async () => (await desk.tenant('shop')).errorsPerSecond > 0);
@@ -224,7 +249,8 @@ test('a wait that is over is not told, whatever clock its end is of', () => {
 
 test('the host says what it is', async () => {
   await using desk = await openDesk({ control: { name: 'a host' } });
-  await (await desk.house.ask('hello')).text();
+  // A request may be answered before the host is told that its tenant runs.
+  await desk.house.runtime.ensure('hello');
   const host = await desk.get('/host');
   expect(host).toMatchObject({
     name: 'a host',

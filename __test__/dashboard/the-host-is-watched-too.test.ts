@@ -16,3 +16,17 @@ test('files of output that cannot be written are told above the tenants, until t
   house.host.tick();
   await problems.getByText(/nothing is wrong|listed first below/).waitFor();
 });
+
+test('what the gateway refuses is told beside a tenant’s requests, while it does', async () => {
+  await using house = await open({ tenants: 3 });
+  const key = 'amber-books';
+  await using visitor = await visit(`${house.url}#/tenants/${key}`);
+  const fact = (name: string) => visitor.page.locator('.facts > div', { hasText: name });
+  await fact('Requests so far').waitFor();
+  expect(await fact('Refused by the gateway').count()).toBe(0);
+  house.host.put(key, { ...house.host.tenants.get(key), refusedPerSecond: 0.05 });
+  await fact('Refused by the gateway').waitFor();
+  expect(await fact('Refused by the gateway').textContent()).toEndWith('3 in the last minute');
+  house.host.put(key, { ...house.host.tenants.get(key), refusedPerSecond: 0 });
+  await fact('Refused by the gateway').waitFor({ state: 'detached' });
+});

@@ -25,3 +25,22 @@ for (const why of ['stderr', 'stdout']) {
     await pool.dispose();
   });
 }
+
+test('a program that cannot be found without a PATH is told with that, and what to do', async () => {
+  const reasonWith = async (env: Record<string, string>) => {
+    await using pool = createPool({ command: ['no-such-program'], env });
+    pool.tenants.add('app');
+    const { code, message } = await pool.runtime.ensure('app').catch((error) => error);
+    expect(code).toBe('ERR_RUNTIME_SPAWN');
+    await pool.dispose();
+    return message as string;
+  };
+  // A host that is Bun gives such a tenant its own directory, which is no PATH that it was given.
+  expect(await reasonWith({ A: '1' })).toContain(
+    'the program "no-such-program" was not found, and its environment has no PATH (No such file or ' +
+      "directory (os error 2)): let the option `env` give it one, such as the host's",
+  );
+  expect(await reasonWith({ PATH: '/bin' })).toContain(
+    'the program "no-such-program" was not found on the tenant\'s PATH',
+  );
+});

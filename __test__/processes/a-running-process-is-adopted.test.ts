@@ -133,7 +133,7 @@ test('a process that ignores SIGTERM gets SIGKILL after stopTimeoutMs', async ()
 });
 
 test('processes that the leader leaves during a stop have the rest of stopTimeoutMs, and are gone when kill resolves', async () => {
-  await using pool = createPool({ ...nothingRegular, stopTimeoutMs: 300 });
+  await using pool = createPool({ ...nothingRegular, stopTimeoutMs: 2_000 });
   const script =
     'sh -c "trap \'echo asked > asked\' TERM; while :; do sleep 0.01; done" & exec sleep 1000';
   const { pid } = await orphan(pool.tenants, script, 'own group');

@@ -88,6 +88,19 @@ test('what does not become ready in time is stopped, and its callers are told', 
   expect(second.all('recover').map(({ key }) => key)).toEqual(['a']);
 });
 
+test.each(engineNames)('%s: what was read is told before it has left', async (engine) => {
+  await using world = setUp(['a']);
+  const first = await world.startAndRecover({ engine });
+  const a = await first.ensure('a');
+  await first.line('a', 'up');
+  const left = first.ask('leaveAfterBlock', 500);
+  expect(await tell(a, '/flood?lines=5000&bytes=4')).toBe('said');
+  await left;
+  expect(first.lines('a').length).toBe(5_001);
+  const second = await world.startAndRecover({ engine });
+  expect(second.all('recover')).toMatchObject([{ linesLost: 0 }]);
+});
+
 test('a line that was begun is finished with the next host', async () => {
   const server = `
 Bun.serve({

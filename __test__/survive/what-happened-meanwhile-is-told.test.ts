@@ -2,7 +2,7 @@
 // CPU time that they have used.
 import { expect, test } from 'bun:test';
 import { processOf } from '../support/processes/table.ts';
-import { until } from '../support/processes/until.ts';
+import { until, within } from '../support/processes/until.ts';
 import { setUp, tell } from '../support/survive/world.ts';
 
 const gone = (pid: number) =>
@@ -62,6 +62,19 @@ test('an end is told by one host only', async () => {
   const third = await world.startAndRecover();
   expect(third.all('recover').map(({ key }) => key)).toEqual(['b']);
   expect(third.all('exit')).toEqual([]);
+});
+
+test('an end that was told right before the host was killed is not told again', async () => {
+  await using world = setUp(['a', 'b']);
+  const first = await world.startAndRecover();
+  const [a] = await first.ensureAll(['a', 'b']);
+  await first.ask('dieAtExit');
+  await tell(a!, '/exit?code=3');
+  await within('the host is gone', first.ended);
+  expect(first.all('exit')).toMatchObject([{ key: 'a', exitCode: 3 }]);
+  const second = await world.startAndRecover();
+  expect(second.all('recover').map(({ key }) => key)).toEqual(['b']);
+  expect(second.all('exit')).toEqual([]);
 });
 
 test('lines come with the times at which they were written, in their order', async () => {

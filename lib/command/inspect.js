@@ -70,6 +70,11 @@ function facts(tenant) {
         `${tenant.waiting} waiting, ${tenant.requests} in all`,
     ],
     ['', spark.length > 0 && sparkline(spark)],
+    [
+      'refused',
+      tenant.refusedPerSecond > 0 &&
+        `${several(Math.round(tenant.refusedPerSecond * 60), 'request')} by the gateway in the last minute`,
+    ],
     ['latency', latency[0] !== '' && `half within ${latency[0]}, 99 % within ${latency[1]}`],
     ['CPU', tenant.cpuPercent !== null && `${percentInWords(tenant.cpuPercent)} of a core`],
     [

@@ -69,20 +69,10 @@ function stateOf({ state, attempt, lastExit }) {
 
 /** Fields that make a tenant another one when they change; the rest follows from them. */
 const TOLD = /** @type {const} */ ([
-  ...[
-    'state',
-    'depth',
-    'pid',
-    'port',
-    'address',
-    'starts',
-    'crashes',
-    'exits',
-    'attempt',
-    'retryAt',
-  ],
-  ...['inFlight', 'waiting', 'requests', 'requestsPerSecond', 'errorsPerSecond', 'p50Ms', 'p99Ms'],
-  ...['cpuPercent', 'rssBytes', 'rank'],
+  ...['state', 'depth', 'pid', 'port', 'address', 'starts', 'crashes', 'exits'],
+  ...['attempt', 'retryAt'],
+  ...['inFlight', 'waiting', 'requests', 'requestsPerSecond', 'errorsPerSecond'],
+  ...['refusedPerSecond', 'p50Ms', 'p99Ms', 'cpuPercent', 'rssBytes', 'rank'],
 ]);
 
 export class Row {
@@ -171,6 +161,7 @@ export class Row {
       requests: traffic.requests,
       requestsPerSecond: traffic.requestsPerSecond,
       errorsPerSecond,
+      refusedPerSecond: traffic.refusedPerSecond,
       p50Ms: traffic.p50Ms,
       p99Ms: traffic.p99Ms,
       cpuPercent: pid === null ? null : (usage?.cpuPercent ?? null),

@@ -7,13 +7,15 @@ export const SPARK_COLUMNS = 30;
 /** Percentiles and errors are those of about a minute: of so many steps, and the present one. */
 const STEPS = 6;
 export const STEP_MS = 10_000;
+const MINUTE_S = (STEPS * STEP_MS) / 1_000;
 
 /** Where figures are among a key's numbers: see `NativeAllStats` in `src/gateway/object.rs`. */
 const IN_FLIGHT = 0;
 const WAITING = 1;
 const FIRST_CLASS = 2;
 const SERVER_ERRORS = 6;
-const BUCKETS = 7;
+const REFUSED = 7;
+const BUCKETS = 8;
 
 /**
  * What a control knows of a gateway.
@@ -23,7 +25,7 @@ const BUCKETS = 7;
  * @property {() => { keys: string[], numbers: Float64Array, perKey: number, boundsMs: number[] }}
  *   statsOfAll
  * @property {(key: string) => { inFlight: number, waiting: number,
- *   requests: Record<string, number>, answerHistogram: { count: number }[] }} statsOf
+ *   requests: Record<string, number>, refused: number, answerHistogram: { count: number }[] }} statsOf
  */
 
 /** @param {string} path @param {any} gateway @returns {GatewaySeam} */
@@ -41,8 +43,10 @@ export class Traffic {
   waiting = 0;
   requests = 0;
   requestsPerSecond = 0;
-  /** Of 5xx, over the last minute. */
+  /** Of 5xx, over the last minute: the tenant's. */
   errorsPerSecond = 0;
+  /** The same of those that the gateway gave itself. */
+  refusedPerSecond = 0;
   /** @type {number | null} */
   p50Ms = null;
   /** @type {number | null} */
@@ -60,7 +64,8 @@ export class Traffic {
     this.inFlight = at(numbers, IN_FLIGHT);
     this.waiting = at(numbers, WAITING);
     let requests = 0;
-    for (let place = FIRST_CLASS; place < BUCKETS; place += 1) requests += at(numbers, place);
+    for (let place = FIRST_CLASS; place <= SERVER_ERRORS; place += 1)
+      requests += at(numbers, place);
     const hasMoved = requests !== this.requests || this.now === undefined;
     this.now = numbers;
     this.requests = requests;
@@ -72,9 +77,10 @@ export class Traffic {
     const { now } = this;
     if (now === undefined) return;
     const before = this.#steps[0];
-    const minute = (STEPS * STEP_MS) / 1_000;
-    const errors = at(now, SERVER_ERRORS) - at(before, SERVER_ERRORS);
-    this.errorsPerSecond = Math.round((1_000 * errors) / minute) / 1_000;
+    const since = (/** @type {number} */ place) => at(now, place) - at(before, place);
+    const refused = since(REFUSED);
+    this.errorsPerSecond = perSecond(since(SERVER_ERRORS) - refused);
+    this.refusedPerSecond = perSecond(refused);
     this.p50Ms = percentile(0.5, now, before, boundsMs);
     this.p99Ms = percentile(0.99, now, before, boundsMs);
   }
@@ -118,6 +124,9 @@ export class Traffic {
 
 /** @param {Float64Array | undefined} numbers @param {number} place */
 const at = (numbers, place) => numbers?.[place] ?? 0;
+
+/** @param {number} count of the last minute */
+const perSecond = (count) => Math.round((1_000 * count) / MINUTE_S) / 1_000;
 
 /** @param {number} number */
 export const round = (number) => Math.round(number * 10) / 10;
@@ -182,10 +191,10 @@ export function numbersOf(gateways, key) {
   /** @type {Float64Array | undefined} */
   let sum;
   for (const { seam } of gateways) {
-    const { inFlight, waiting, requests, answerHistogram } = seam.statsOf(key);
+    const { inFlight, waiting, requests, refused, answerHistogram } = seam.statsOf(key);
     const classes = ['1xx', '2xx', '3xx', '4xx', '5xx'].map((name) => requests[name] ?? 0);
     const buckets = answerHistogram.map(({ count }) => count);
-    const its = Float64Array.of(inFlight, waiting, ...classes, ...buckets);
+    const its = Float64Array.of(inFlight, waiting, ...classes, refused, ...buckets);
     const others = sum;
     sum = others === undefined ? its : its.map((count, place) => count + at(others, place));
   }

@@ -1,5 +1,6 @@
 /** All that a control knows and can do, for the API: in one object. */
 import { isKey, isKnownDirectory } from './directories.js';
+import { closeGateway, countBrokenOff, GRACE_MS } from './last-requests.js';
 import { Refusal, refusalOf } from './refusal.js';
 import { inTerms } from './terms.js';
 
@@ -19,7 +20,7 @@ export const ACTIONS = /** @type {const} */ (['start', 'stop', 'restart', 'repla
  * @param {object} given
  * @param {import('../../index.js').Runtime} given.runtime
  * @param {import('../runtime.js').Core} given.core
- * @param {readonly { close: () => Promise<void> }[]} given.gateways
+ * @param {readonly import('../../gateway.js').Gateway[]} given.gateways
  * @param {import('./board.js').Board} given.board
  * @param {import('./events.js').Events} given.events
  * @param {import('./logs.js').Logs} given.logs
@@ -64,18 +65,25 @@ export function createView(given) {
   async function drain() {
     runtime.drain();
     const up = runtime.list().filter(({ state }) => UP.includes(state));
-    await Promise.allSettled(up.map(end));
-    await Promise.all(gateways.map(({ close }) => close()));
+    const ended = await Promise.allSettled(up.map(end));
+    const counts = ended.map((one) => (one.status === 'fulfilled' ? one.value : 0));
+    counts.push(...(await Promise.all(gateways.map((one) => closeGateway(one, GRACE_MS)))));
     await runtime.dispose();
+    return { brokenOff: counts.reduce((sum, count) => sum + count, 0) };
   }
 
   /**
-   * Ends a tenant once its open requests are over. Who waits for its start is answered first.
+   * Ends a tenant once its open requests are over, or their time is up. Returns how many were broken
+   * off then. Who waits for its start is answered first.
    * @param {{ key: string, state: string }} tenant
    */
   async function end({ key, state }) {
     if (COMING_UP.includes(state)) await runtime.ensure(key).catch(() => {});
-    await runtime.kill(key);
+    const open = () =>
+      gateways.reduce((sum, gateway) => sum + gateway.stats().byKey(key).inFlight, 0);
+    // The longest time of the runtime's gateways counts.
+    const drainMs = Math.max(0, ...core.gateways.values());
+    return countBrokenOff(open, drainMs, () => runtime.kill(key));
   }
 
   return {
@@ -83,7 +91,7 @@ export function createView(given) {
     events,
     logs,
     host,
-    drained: /** @type {Promise<void>} */ (drained.promise),
+    drained: /** @type {Promise<{ brokenOff: number }>} */ (drained.promise),
     requireTenant,
     /** Ends each stream that is open. @type {Set<() => void>} */
     streams: new Set(),

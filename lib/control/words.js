@@ -197,10 +197,8 @@ export function problemOf(condition) {
   if (condition.errorsPerSecond > 0) {
     return {
       code: 'SERVER_ERRORS',
-      summary: 'requests for it were answered with 5xx in the last minute',
-      advice:
-        'See its log for what it failed at. If that says nothing, the gateway may have answered ' +
-        'them itself, as it does when too many requests come at once.',
+      summary: 'answered requests with 5xx, or broke them off, in the last minute',
+      advice: 'See its log for what it failed at.',
       lines: [],
       at: now,
     };

@@ -146,8 +146,11 @@ export function createGateway(options) {
 }
 
 /** Programs that list the fields of a key's figures see those that they know. @param {any} stats */
-function keyStats({ answerHistogram, ...stats }) {
-  return Object.defineProperty(stats, 'answerHistogram', { value: answerHistogram });
+function keyStats({ answerHistogram, refused, ...stats }) {
+  return Object.defineProperties(stats, {
+    answerHistogram: { value: answerHistogram },
+    refused: { value: refused },
+  });
 }
 
 /** @param {{ graceMs?: number } | undefined} how */

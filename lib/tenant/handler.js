@@ -191,17 +191,17 @@ const HANDLERS = {
     if (signal !== null) event.signal = signal;
     if (outOfMemory !== null) event.limit = 'memory';
     core.onTransition?.(withResource(run, event));
+    // What has not been told by now is left to the next host.
+    if (core.settings.survive !== undefined) core.native.endTold(record.run);
   },
   /** The last record of the run. */
-  release({ runs, tracing, onFailure, settings, native }, { run: id }) {
+  release({ runs, tracing, onFailure }, { run: id }) {
     const run = runs.get(id);
     runs.delete(id);
     if (run !== undefined) {
       tracing?.release(run);
       if (run.pid === 0) onFailure?.({ type: 'start', key: run.key });
     }
-    // What has not been told yet is left to the next host.
-    if (settings.survive !== undefined) native.endTold(id);
   },
 
   // Answers, and records that belong to no run.

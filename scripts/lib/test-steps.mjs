@@ -122,7 +122,10 @@ export function stages() {
           '--changes',
           '80',
         ]),
-        script('soak of lost hosts', 'scripts/soak-survive.mjs', ['--losses', '60']),
+        script('soak of lost hosts', 'scripts/soak-survive.mjs', [
+          ...['--losses', '60'],
+          ...['--upgrades', '2', '--rate', '500', '--sockets', '100'],
+        ]),
         script('demo --once', 'examples/demo/once.ts', [], bun),
       ],
     ],

@@ -47,6 +47,8 @@ const runtime = createRuntime({
   backoff: { baseMs: 1, maxMs: 1, maxFailures: Infinity },
   onTransition(event) {
     tell({ of: 'transition', event });
+    // By then the runtime knows that it was told.
+    if (event.type === 'exit') queueMicrotask(() => tell({ of: 'told', event }));
     if (event.type === 'detach') void runtime.detach().then(() => process.exit(0));
   },
   onMetrics: (event) => event.type === 'observation' && tell({ of: 'observation', event }),

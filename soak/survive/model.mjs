@@ -6,7 +6,8 @@
  * @property {number} pid
  * @property {boolean} isReady it has been
  * @property {number} exits how many were told
- * @property {number} exitAt when, of this process's clock
+ * @property {number} exitAtMs when the last one was, in milliseconds since the epoch
+ * @property {boolean} isTold the callback that was told of its exit has returned
  * @property {number} cpuMs
  * @property {number[]} next the number of the next line of stdout and stderr
  * @property {number} missing lines that were not told
@@ -20,7 +21,7 @@ export class Model {
     spawns: 0,
     recoveries: 0,
     exits: 0,
-    /** An exit that a host was told right before it was lost, and the next one told again. */
+    /** An exit whose callback had not returned when the host was lost, and that the next one told again. */
     exitsToldTwice: 0,
     /** Ends of starts that were called off by the loss of their host, and were not told. */
     startsWithoutExit: 0,
@@ -52,7 +53,7 @@ export class Model {
     const before = this.find(key, pid);
     if (before !== undefined && before.exits === 0) this.#violation(`${key} ${pid} began twice`);
     const known = {
-      ...{ key, pid, isReady: false, exits: 0, exitAt: 0, cpuMs: 0 },
+      ...{ key, pid, isReady: false, exits: 0, exitAtMs: 0, isTold: false, cpuMs: 0 },
       ...{ next: [0, 0], missing: 0, counted: 0 },
     };
     this.#known.set(Model.#name(known), known);
@@ -85,6 +86,8 @@ export class Life {
   #model;
   /** What was recovered, before all was known. @type {Set<Known>} */
   #found = new Set();
+  /** What it has begun itself, which may be told before it is that all is known. @type {Set<Known>} */
+  #begun = new Set();
   isRecovered = false;
   isLeft = false;
   /** @param {Model} model */
@@ -92,11 +95,13 @@ export class Life {
     this.#model = model;
   }
 
-  /** @param {any} told @param {(known: Known) => boolean} mayBeTwice */
-  take(told, mayBeTwice) {
+  /** @param {any} told */
+  take(told) {
     switch (told.of) {
       case 'transition':
-        return this.#transition(told.event, mayBeTwice);
+        return this.#transition(told.event);
+      case 'told':
+        return this.#told(told.event);
       case 'observation':
         return this.#observation(told.event);
       case 'line':
@@ -108,8 +113,8 @@ export class Life {
     }
   }
 
-  /** @param {any} event @param {(known: Known) => boolean} mayBeTwice */
-  #transition(event, mayBeTwice) {
+  /** @param {any} event */
+  #transition(event) {
     const { type, key, pid } = event;
     const model = this.#model;
     const { figures } = model;
@@ -117,15 +122,17 @@ export class Life {
     switch (type) {
       case 'spawn':
         figures.spawns += 1;
-        return void model.add(key, pid);
+        return void this.#begun.add(model.add(key, pid));
       case 'recover': {
         figures.recoveries += 1;
-        // Its spawn may have been on its way to a host that was lost.
-        const found = known === undefined ? model.add(key, pid) : known;
+        // Its spawn may have been on its way to a host that was lost. Then it is told of here first,
+        // and an earlier process of the key may have had its pid.
+        const isKnown = known && !(known.exits > 0 && event.startedAt > known.exitAtMs);
+        const found = isKnown ? known : model.add(key, pid);
         if (found.exits > 0) {
-          if (!mayBeTwice(found)) model.wrong(`${key} ${pid} was recovered after its exit`);
+          if (found.isTold) model.wrong(`${key} ${pid} was recovered after its exit`);
           figures.exitsToldTwice += 1;
-          found.exits = 0;
+          [found.exits, found.isTold] = [0, false];
         }
         if (event.cpuMs < found.cpuMs)
           model.wrong(`${key} ${pid}: ${event.cpuMs} ms of CPU after ${found.cpuMs}`);
@@ -141,12 +148,18 @@ export class Life {
         figures.exits += 1;
         if (known === undefined) return model.wrong(`${key} ${pid} has ended and is unknown`);
         known.exits += 1;
-        known.exitAt = performance.now();
+        known.exitAtMs = Date.now();
         if (known.exits > 1) model.wrong(`${key} ${pid} has ended twice`);
         return model.close(known);
       case 'detach':
         this.isLeft = true;
     }
+  }
+
+  /** @param {any} event */
+  #told({ key, pid }) {
+    const known = this.#model.find(key, pid);
+    if (known !== undefined) known.isTold = true;
   }
 
   /** @param {any} event */
@@ -187,7 +200,7 @@ export class Life {
     this.isRecovered = true;
     const model = this.#model;
     for (const known of model.living()) {
-      if (this.#found.has(known)) continue;
+      if (this.#found.has(known) || this.#begun.has(known)) continue;
       if (known.isReady)
         model.wrong(`${known.key} ${known.pid} was ready, and was not found again`);
       else model.figures.startsWithoutExit += 1;

@@ -14,11 +14,9 @@ import { processes } from '../../__test__/support/processes/table.ts';
 import { until } from '../../__test__/support/processes/until.ts';
 import { Rng } from '../host/rng.mjs';
 import { readSurviveArguments } from './arguments.mjs';
-import { type Known, Model } from './model.mjs';
+import { Model } from './model.mjs';
 
 const PATIENCE_MS = 60_000;
-/** An exit may have been told to a host so shortly before its end that the warden did not learn it. */
-const TOLD_TWICE_MS = 250;
 const MOST_TOLD = 10;
 
 /** How a host is lost, and the next one comes. */
@@ -58,9 +56,6 @@ let losses = 0;
 /** How the last host was lost. */
 let lossKind: Loss | '' = '';
 let recoveredMs: number[] = [];
-/** When the last host was killed, and may have told an exit of which nobody else knew. */
-let killedAt = -Infinity;
-const mayBeTwice = ({ exitAt }: Known) => killedAt - exitAt < TOLD_TWICE_MS;
 
 class Host {
   readonly life = model.begin();
@@ -129,7 +124,7 @@ class Host {
   #tell(told: any): void {
     if (told.of === 'recovered') this.refused = told.code;
     if (this.isOvertaken && this.refused === 'ERR_RUNTIME_IN_USE') this.child.kill('SIGKILL');
-    this.life.take(told, mayBeTwice);
+    this.life.take(told);
     if (told.of === 'transition' && told.event.type === 'ready')
       alive.set(told.event.key, told.event);
     if (told.of === 'transition' && told.event.type === 'exit') alive.delete(told.event.key);
@@ -141,6 +136,16 @@ class Host {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
+  /** Resolves when it has ended, as it was told to. */
+  async left(): Promise<void> {
+    const late = setTimeout(() => {
+      violation(`host ${this.child.pid} has not left within ${PATIENCE_MS} ms: ${this.#errors}`);
+      this.kill('SIGKILL');
+    }, PATIENCE_MS);
+    await this.ended;
+    clearTimeout(late);
+  }
+
   /** Another host comes that takes over. */
   overtake(): void {
     this.isOvertaken = true;
@@ -149,7 +154,6 @@ class Host {
 
   say = (word: string) => void this.child.stdin!.write(`${word}\n`);
   kill(signal: NodeJS.Signals): void {
-    if (signal === 'SIGKILL') killedAt = performance.now();
     this.child.kill(signal);
   }
 
@@ -189,10 +193,9 @@ async function disturb(count: number): Promise<void> {
       '/exit?3',
       '/abort',
     ]);
-    await fetch(`http://127.0.0.1:${port}${path}`).then(
-      (response) => response.text(),
-      () => {}, // It has ended by this, or before.
-    );
+    await fetch(`http://127.0.0.1:${port}${path}`)
+      .then((response) => response.text())
+      .catch(() => {}); // It has ended by this, or before.
   }
 }
 
@@ -206,7 +209,6 @@ async function lose(host: Host, how: Loss): Promise<Host> {
       break;
     case 'crashed':
       host.say('crash');
-      killedAt = performance.now();
       break;
     case 'left':
       host.say('detach');
@@ -256,7 +258,7 @@ async function lose(host: Host, how: Loss): Promise<Host> {
   // At any moment the next one may come; it waits for what the one before has told.
   if (how !== 'killed at once') await moment();
   if (rng.below(4) === 0) await disturb(1 + rng.below(3));
-  if (how === 'left') await host.ended;
+  if (how === 'left') await host.left();
   return new Host([host]);
 }
 
@@ -308,7 +310,7 @@ async function soak(): Promise<void> {
   losses -= 1;
   await host.recovered();
   host.say('dispose');
-  await host.ended;
+  await host.left();
   for (const known of model.living())
     violation(`${known.key} ${known.pid}: its end was never told`);
 }

@@ -144,6 +144,7 @@ pub struct NativeKeyStats {
     pub in_flight: f64,
     pub waiting: f64,
     pub requests: NativeClasses,
+    pub refused: f64,
     pub answer_histogram: Vec<NativeBucket>,
 }
 
@@ -153,6 +154,7 @@ impl NativeKeyStats {
             in_flight: stats.in_flight as f64,
             waiting: stats.waiting as f64,
             requests: NativeClasses::of(stats.requests),
+            refused: stats.refused as f64,
             answer_histogram: bounds_ms()
                 .into_iter()
                 .zip(&stats.answers)
@@ -169,7 +171,7 @@ fn bounds_ms() -> Vec<f64> {
 }
 
 /// The figures of all keys. For each key there are `per_key` numbers: in flight, waiting, the five
-/// classes, and what each bucket has.
+/// classes, refused, and what each bucket has.
 #[napi(object, object_from_js = false)]
 pub struct NativeAllStats {
     pub keys: Vec<String>,
@@ -181,12 +183,12 @@ pub struct NativeAllStats {
 impl NativeAllStats {
     fn of(all: Vec<(String, KeyStats)>) -> NativeAllStats {
         let numbers = |(_, stats): &(String, KeyStats)| {
-            let KeyStats { in_flight, waiting, requests, answers } = stats.clone();
-            [in_flight, waiting].into_iter().chain(requests).chain(answers)
+            let KeyStats { in_flight, waiting, requests, refused, answers } = stats.clone();
+            [in_flight, waiting].into_iter().chain(requests).chain([refused]).chain(answers)
         };
         let numbers: Vec<f64> = all.iter().flat_map(numbers).map(|count| count as f64).collect();
         NativeAllStats {
-            per_key: (7 + ANSWER_BUCKETS) as u32,
+            per_key: (8 + ANSWER_BUCKETS) as u32,
             bounds_ms: bounds_ms(),
             numbers: Float64Array::new(numbers),
             keys: all.into_iter().map(|(key, _)| key).collect(),

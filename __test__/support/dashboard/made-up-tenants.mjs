@@ -59,6 +59,7 @@ export function stopped(key) {
     retryAt: null,
     problem: null,
     errorsPerSecond: 0,
+    refusedPerSecond: 0,
     spark: Array(COLUMNS).fill(0),
   };
 }

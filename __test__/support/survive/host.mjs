@@ -27,7 +27,13 @@ const asJson = ({ code, message, pid, version }) => ({ code, message, pid, versi
 const runtime = createRuntime({
   source: { kind: 'directory', root },
   observeIntervalMs: 50,
-  onTransition: (event) => tell({ of: 'transition', event }),
+  onTransition(event) {
+    tell({ of: 'transition', event });
+    if (event.type === 'exit' && diesAtExit) {
+      acts.block?.(20);
+      setImmediate(() => process.kill(process.pid, 'SIGKILL'));
+    }
+  },
   onMetrics: (event) => tell({ of: 'metric', event }),
   onLog: (event) => tell({ of: 'log', event }),
   ...options,
@@ -46,6 +52,7 @@ runtime.recovered.then(
 
 /** @type {Buffer[]} */
 const heap = [];
+let diesAtExit = false;
 
 /** @type {Record<string, (...args: any[]) => unknown>} */
 const acts = {
@@ -58,9 +65,16 @@ const acts = {
     const until = performance.now() + ms;
     while (performance.now() < until);
   },
+  /** Leaves with all that has come meanwhile still to be told. @param {number} ms */
+  leaveAfterBlock(ms) {
+    this.block?.(ms);
+    return runtime.detach();
+  },
   /** Has memory that takes the kernel long to free. @param {number} bytes */
   grow: (bytes) => void heap.push(Buffer.alloc(bytes, 1)),
   exit: (code) => process.exit(code),
+  /** Once an exit is told it is killed, before anything else can be. */
+  dieAtExit: () => void (diesAtExit = true),
 };
 
 const input = createInterface(process.stdin);

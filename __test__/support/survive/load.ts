@@ -35,7 +35,8 @@ export function load(port: number, keys: readonly string[], lanes: number): Load
         const isOld = kept !== undefined;
         const connection: Connection = kept ?? (await opened(port));
         kept = undefined;
-        const answer = await connection.ask(key, isKept);
+        const keeping = isKept ? 'keep-alive' : 'close';
+        const answer = await connection.ask(`${HEAD(key)}connection: ${keeping}\r\n\r\n`);
         if (answer === 'closed') {
           // As every client does that has kept a connection: nothing of an answer has come.
           if (!isOld) throw new Error('a new connection was closed without an answer');
@@ -58,7 +59,8 @@ export function load(port: number, keys: readonly string[], lanes: number): Load
 
 type Answer = { status: number; body: string; isLast: boolean };
 
-class Connection {
+/** A connection to a gateway, for one request at a time. */
+export class Connection {
   #socket: Socket;
   #text = '';
   #isClosed = false;
@@ -78,9 +80,17 @@ class Connection {
     socket.on('error', closed).on('end', closed).on('close', closed);
   }
 
-  async ask(key: string, isKept: boolean): Promise<Answer | 'closed'> {
+  get isClosed() {
+    return this.#isClosed;
+  }
+
+  /** Sends a request in these parts. `closed`: the connection was, before any answer. */
+  async ask(...parts: string[]): Promise<Answer | 'closed'> {
     this.#text = '';
-    this.#socket.write(`${HEAD(key)}connection: ${isKept ? 'keep-alive' : 'close'}\r\n\r\n`);
+    for (const part of parts) {
+      this.#socket.write(part);
+      if (parts.length > 1) await new Promise((resolve) => setImmediate(resolve));
+    }
     for (;;) {
       const answer = this.#answer();
       if (answer !== undefined) return answer;
@@ -108,7 +118,7 @@ class Connection {
   }
 }
 
-function opened(port: number): Promise<Connection> {
+export function opened(port: number): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
     socket.once('error', reject);

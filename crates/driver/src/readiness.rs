@@ -63,6 +63,9 @@ impl<M: Machine> Driver<M> {
     /// its port has a listener of another process, that is reported first: the port that was taken
     /// is the likely cause.
     pub fn ended(self: &Arc<Self>, run: RunId, exit: Exit) {
+        if self.ended_late(run) {
+            return;
+        }
         let core = self.lock();
         let handle = core.runs.get(&run).filter(|handle| !handle.was_ready);
         let suspicion = handle.zip(core.engine.engine().cloned()).and_then(|(handle, engine)| {

@@ -103,6 +103,7 @@ impl Recipe {
                 .cloned()
                 .chain(ours)
                 .collect(),
+            has_path: variables.iter().any(|variable| variable.starts_with("PATH=")),
             runs_start_script: self.runs_start_script && its_command.is_none(),
             confinement: Confinement::default(),
             umask: None,

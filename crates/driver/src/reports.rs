@@ -45,8 +45,12 @@ fn sample_all<M: Machine>(
 
 impl<M: Machine> Driver<M> {
     /// Samples a run that has become ready, on the thread for slow work; runs that become ready
-    /// meanwhile are sampled together after it.
+    /// meanwhile are sampled together after it. Those that were found were sampled together by then.
     pub(super) fn sample(self: &Arc<Self>, core: &mut Core<M>, run: RunId) -> Option<Input> {
+        let surviving = core.runs.get(&run).and_then(|handle| handle.surviving.as_ref());
+        if surviving.is_some_and(|surviving| surviving.found.is_some()) {
+            return None;
+        }
         if let Some(to_sample) = &mut core.to_sample {
             to_sample.push(run);
             return None;

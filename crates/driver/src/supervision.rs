@@ -231,6 +231,10 @@ impl<M: Machine> RunSink for Supervision<M> {
     }
 
     async fn let_go(&self, begun: Vec<(lines::Stream, Vec<u8>)>) {
+        // What was read is told before this host has left: its user may end it then.
+        if let Some(output) = self.output.as_ref() {
+            output.room.until_empty().await;
+        }
         if let Some(surviving) = &self.surviving
             && let Err(error) = surviving.record.leave(&begun)
         {

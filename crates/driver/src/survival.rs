@@ -17,10 +17,11 @@ use crate::Driver;
 use crate::core::Core;
 use crate::machine::Machine;
 use crate::uplink::CountTold;
+use linux::process::accounting::Usage;
 use linux::warden_link::RecordFile;
 use linux::warden_link::surviving::{FoundListener, FoundRun};
 use pool::{CallId, Input, Refusal, RunId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
 
@@ -32,8 +33,8 @@ pub(crate) struct Survival {
     pub recover_calls: Vec<CallId>,
     /// Gateways that wait.
     pub waiting: Vec<oneshot::Sender<Result<(), Refusal>>>,
-    /// Runs that were found, until the pool has made runs of its own of them.
-    pub found: HashMap<u64, FoundRun>,
+    /// Runs that were found, and what each uses, until the pool has made runs of its own of them.
+    pub found: HashMap<u64, (FoundRun, Option<Usage>)>,
     last_found: u64,
     /// Listeners that were found and that no gateway has taken.
     pub listeners: Vec<FoundListener>,
@@ -43,8 +44,8 @@ pub(crate) struct Survival {
     gateways: Vec<Box<dyn FnOnce() + Send>>,
     /// The warden's numbers of runs that have ended, until JavaScript has read it.
     pub untold_ends: BTreeMap<RunId, u64>,
-    /// How many runs were let go, and have not left what was begun.
-    pub leaving: usize,
+    /// Runs that were let go, and have not left what was begun.
+    pub leaving: BTreeSet<RunId>,
     pub leave: Leave,
 }
 

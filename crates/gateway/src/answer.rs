@@ -2,7 +2,7 @@
 
 use crate::forward::AnswerBody;
 use crate::hooks::{Hooks, Page, RefusedRequest};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Why};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -63,16 +63,22 @@ pub fn redirect(path: &str, query: Option<&str>) -> Response<AnswerBody> {
     response
 }
 
+/// What a client is told that speaks HTTP in clear where TLS is spoken. Its own words are not in it.
+const UNENCRYPTED: &str = "This port speaks TLS: ask https:// in place of http://\n";
+
 /// The whole answer of HTTP/1 to what never became a request.
 pub fn bare(refusal: &Refusal) -> Bytes {
     let status = status_of(refusal);
-    let body = text(status);
+    let (kind, body) = match refusal.why {
+        Why::Unencrypted => ("text/plain", UNENCRYPTED.to_owned()),
+        _ => ("text/html", text(status)),
+    };
     let allow = match status {
         StatusCode::METHOD_NOT_ALLOWED => format!("allow: {METHODS}\r\n"),
         _ => String::new(),
     };
     let head = format!(
-        "HTTP/1.1 {} {}\r\n{allow}content-type: text/html; charset=utf-8\r\ncache-control: no-store\r\n\
+        "HTTP/1.1 {} {}\r\n{allow}content-type: {kind}; charset=utf-8\r\ncache-control: no-store\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n",
         status.as_u16(),
         status.canonical_reason().unwrap_or(""),

@@ -5,14 +5,17 @@
 //! answer.
 
 mod http2;
+mod opening;
 
 use crate::answer;
 use crate::beside::Beside;
+use crate::clock;
 use crate::exchange::{Client, Site, Worker, exchange};
 use crate::forward::AnswerBody;
 use crate::forwarded;
 use crate::guarded::{Guarded, Patience, Returned, Shared};
 use crate::hooks::Hooks;
+use crate::refusal::{Refusal, Why};
 use crate::stream::{Accepted, Socket, Stream};
 use crate::strict::{Inspector, Verdict};
 use crate::tenants::Tenants;
@@ -23,6 +26,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
+use opening::{Unopened, opening};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
@@ -30,10 +34,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{oneshot, watch};
-use tokio_rustls::LazyConfigAcceptor;
 
 /// How long the library is kept after an answer. To have it again takes some microseconds, which
 /// requests that follow one another closely are spared; and when many connections come at once,
@@ -53,10 +56,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// and the library sees most clients leave: but not while it has bytes that it does not read yet,
 /// those of another request or of a body that the tenant does not take.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
-/// How long a gateway that leaves waits for the first request of a connection, and how often it
-/// looks.
-const FIRST_REQUEST: Duration = Duration::from_secs(2);
-const FIRST_REQUEST_PAUSE: Duration = Duration::from_millis(2);
+/// How long a gateway that leaves waits for the last request of a connection. Clients that ask all
+/// the time do so by then.
+const LAST_REQUEST: Duration = Duration::from_secs(2);
 /// The library's buffer for one direction of a connection of HTTP/1.
 const BUFFER_BYTES: usize = 64 << 10;
 /// As many header fields as the library has room for without another allocation.
@@ -69,8 +71,9 @@ pub(crate) enum Phase {
     Open,
     /// No further request is taken.
     Draining,
-    /// Another gateway goes on with the sockets. No further request is taken, but for the first one
-    /// of a connection that was accepted: its client cannot know that it should ask again.
+    /// Another gateway goes on with the sockets. Each connection may have one more request, whose
+    /// answer says that it is the last: its client may have sent one before it can know of this, and
+    /// not every client sends a request again.
     Leaving,
 }
 
@@ -100,16 +103,6 @@ pub(crate) async fn serve<T: Tenants, H: Hooks>(
 async fn is_closing(phase: &mut watch::Receiver<Phase>) -> Phase {
     let closing = phase.wait_for(|phase| *phase != Phase::Open).await;
     closing.map_or(Phase::Draining, |phase| *phase)
-}
-
-/// Resolves when a request has been taken, or none comes in time.
-async fn has_begun(shared: &Shared) {
-    let begun = async {
-        while shared.begun() == 0 {
-            tokio::time::sleep(FIRST_REQUEST_PAUSE).await;
-        }
-    };
-    let _ = tokio::time::timeout(FIRST_REQUEST, begun).await;
 }
 
 /// How connections are encrypted.
@@ -156,7 +149,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         let patience = self.site().limits.headers_timeout;
         let handshake = Box::pin(handshake(self.site().clone(), socket, tls));
         let stream = tokio::time::timeout(patience, handshake).await??;
-        let Stream::Tls(tls) = &stream else { return Ok(()) };
+        let Stream::Tls(tls) = &stream else { return self.refuse_clear(stream).await };
         if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
             return Box::pin(self.http2(stream, BytesMut::new())).await;
         }
@@ -165,38 +158,33 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         self.http1(stream, inspector, BytesMut::new(), true).await
     }
 
+    /// Tells a client that speaks HTTP in clear what to do. Nothing that it sent is looked at.
+    async fn refuse_clear(&self, stream: Stream) -> io::Result<()> {
+        let inspector = Inspector::http1(self.site().head_limits());
+        let refusal = Some(Refusal::new(400, Why::Unencrypted));
+        let mut returned = Returned { stream, inspector, refusal, is_idle: false };
+        Box::pin(self.end(&mut returned)).await
+    }
+
     /// Waits for the first bytes, which say what is spoken.
     async fn plain(&mut self, socket: Socket) -> io::Result<()> {
         let mut inspector = Inspector::new(self.site().head_limits());
         let mut received = BytesMut::new();
-        let patience = self.site().limits.headers_timeout;
-        {
-            let mut deadline = pin!(tokio::time::sleep(patience));
-            let mut is_open = true;
-            while inspector.is_http2().is_none() {
-                tokio::select! {
-                    readable = socket.readable() => readable?,
-                    () = &mut deadline => return Ok(()),
-                    phase = is_closing(self.phase), if is_open => {
-                        if phase != Phase::Leaving {
-                            return Ok(());
-                        }
-                        is_open = false;
-                        deadline.set(tokio::time::sleep(FIRST_REQUEST.min(patience)));
-                        continue;
-                    }
-                }
-                let mut room = [0; 24];
-                match socket.try_read(&mut room) {
-                    Ok(0) => return Ok(()),
-                    Ok(count) => received.extend_from_slice(&room[..count]),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                    Err(error) => return Err(error),
-                }
-                // What can only be refused is refused by the guarded stream.
-                if let Verdict::Refuse(_) = inspector.inspect(&received) {
-                    break;
-                }
+        let until = clock::now() + self.site().limits.headers_timeout;
+        while inspector.is_http2().is_none() {
+            if !self.is_asked(&socket, until).await {
+                return Ok(());
+            }
+            let mut room = [0; 24];
+            match socket.try_read(&mut room) {
+                Ok(0) => return Ok(()),
+                Ok(count) => received.extend_from_slice(&room[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            }
+            // What can only be refused is refused by the guarded stream.
+            if let Verdict::Refuse(_) = inspector.inspect(&received) {
+                break;
             }
         }
         match inspector.is_http2() {
@@ -216,9 +204,9 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         mut is_asked: bool,
     ) -> io::Result<()> {
         let mut rested = Duration::ZERO;
-        let mut is_first = true;
         loop {
-            if !is_asked && !self.is_asked(&stream, rested).await {
+            let until = clock::now() + self.site().limits.keep_alive - rested;
+            if !is_asked && !self.is_asked(stream.socket(), until).await {
                 return tokio::time::timeout(LINGER, stream.shutdown()).await.unwrap_or(Ok(()));
             }
             is_asked = false;
@@ -226,9 +214,8 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             rested = patience.idle;
             let (guarded, returned) = Guarded::new(stream, inspector, patience, received);
             // On the heap: the task of an idle connection is small without it.
-            let mut returned = Box::pin(self.requests(guarded, returned, is_first)).await?;
-            is_first = false;
-            if !returned.is_idle || *self.phase.borrow() != Phase::Open {
+            let mut returned = Box::pin(self.requests(guarded, returned)).await?;
+            if !returned.is_idle || *self.phase.borrow() == Phase::Draining {
                 return Box::pin(self.end(&mut returned)).await;
             }
             Returned { stream, inspector, .. } = returned;
@@ -246,13 +233,23 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         }
     }
 
-    /// Waits for another request; `false` if the connection ends without one.
-    async fn is_asked(&mut self, stream: &Stream, rested: Duration) -> bool {
-        let patience = self.site().limits.keep_alive - rested;
-        tokio::select! {
-            readable = stream.socket().readable() => readable.is_ok(),
-            () = tokio::time::sleep(patience) => false,
-            _ = is_closing(self.phase) => false,
+    /// Waits for bytes of a request; `false` if the connection ends without one.
+    async fn is_asked(&mut self, socket: &Socket, until: Instant) -> bool {
+        let mut deadline = pin!(tokio::time::sleep_until(until.into()));
+        let mut is_left = false;
+        loop {
+            tokio::select! {
+                readable = socket.readable() => return readable.is_ok(),
+                () = &mut deadline => return false,
+                phase = is_closing(self.phase), if !is_left => {
+                    if phase != Phase::Leaving {
+                        return false;
+                    }
+                    is_left = true;
+                    let last = until.min(clock::now() + LAST_REQUEST);
+                    deadline.set(tokio::time::sleep_until(last.into()));
+                }
+            }
         }
     }
 
@@ -261,7 +258,6 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         &mut self,
         guarded: Guarded<Stream>,
         returned: oneshot::Receiver<Returned<Stream>>,
-        is_first: bool,
     ) -> io::Result<Returned<Stream>> {
         let limits = self.site().limits;
         let mut builder = http1::Builder::new();
@@ -290,11 +286,11 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
                 // Dropping the connection drops its request.
                 None | Some(CalledOff::Left) => {}
                 Some(CalledOff::Closing(phase)) => {
-                    let is_over = is_first
-                        && phase == Phase::Leaving
+                    // The answer to the next request says that it is the last one.
+                    let is_over = phase == Phase::Leaving
                         && tokio::select! {
                             _ = connection.as_mut() => true,
-                            () = has_begun(&shared) => false,
+                            () = unused(&shared, LAST_REQUEST, LAST_REQUEST) => false,
                         };
                     if !is_over {
                         connection.as_mut().graceful_shutdown();
@@ -387,7 +383,7 @@ async fn is_left(shared: &Shared, socket: &Socket) {
 
 /// Resolves when a connection has had no request for so long.
 async fn unused(shared: &Shared, first: Duration, later: Duration) {
-    let mut begun = 0;
+    let mut begun = shared.begun();
     let mut patience = first;
     loop {
         tokio::time::sleep(patience).await;
@@ -399,12 +395,17 @@ async fn unused(shared: &Shared, first: Duration, later: Duration) {
     }
 }
 
+/// The encrypted stream; the plain one of a client that does not ask for a handshake.
 async fn handshake<T: Tenants, H: Hooks>(
     site: Arc<Site<T, H>>,
     socket: Socket,
     tls: Tls,
 ) -> io::Result<Stream> {
-    let start = LazyConfigAcceptor::new(Default::default(), socket).await?;
+    let start = match opening(socket).await {
+        Ok(start) => start,
+        Err(Unopened::Clear(socket)) => return Ok(Stream::Plain(socket)),
+        Err(Unopened::Failed(error)) => return Err(error),
+    };
     let config = match tls.asks {
         false => tls.certificates.shared(),
         true => {

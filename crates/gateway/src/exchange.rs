@@ -29,7 +29,7 @@ use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// So many more requests than connections may be at once: one connection of HTTP/2 has them all.
 const REQUESTS_OVER_CONNECTIONS: usize = 128;
@@ -47,6 +47,8 @@ pub(crate) struct Site<T, H> {
     pub access: bool,
     pub pages: bool,
     pub trace: bool,
+    /// Another gateway goes on with the sockets.
+    pub is_left: Arc<AtomicBool>,
 }
 
 /// How a request leads to a key.
@@ -134,7 +136,8 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
         .then(|| site.told(host, request.method().as_str(), request.uri().path(), address));
     let record = Record::begin(worker.tally.clone(), told, Some(connection.clone()));
     let record = Arc::new(record);
-    let ends_connection = checked.as_ref().is_ok_and(|checked| checked.asks_for_upgrade);
+    let asks_for_upgrade = checked.as_ref().is_ok_and(|checked| checked.asks_for_upgrade);
+    let is_http2 = request.version() == Version::HTTP_2;
     let mut key = None;
     let answered = match checked {
         Ok(checked) => {
@@ -147,7 +150,7 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     let mut response = match answered {
         Ok(response) => response,
         Err(refusal) => {
-            record.give_up_place();
+            record.refused(&refusal);
             let hooks = site.pages.then_some(&site.hooks);
             let response = answer::refused(&refusal, key.as_deref(), hooks).await;
             record.count_out(response.body().size_hint().exact().unwrap_or(0));
@@ -156,7 +159,8 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     };
     record.answered(response.status().as_u16());
     streams::has_answered();
-    // What follows such a request belongs to the other protocol, or to nothing.
+    // What follows a request for another protocol belongs to that, or to nothing.
+    let ends_connection = asks_for_upgrade || (!is_http2 && site.is_left.load(Relaxed));
     if ends_connection && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

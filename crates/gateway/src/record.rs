@@ -4,7 +4,8 @@
 use crate::clock;
 use crate::guarded;
 use crate::hooks::{AccessEvent, WokenOver};
-use crate::stats::{KeyTally, Tally};
+use crate::refusal::Refusal;
+use crate::stats::{KeyTally, Over, Tally};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
@@ -30,6 +31,8 @@ pub struct Record {
     key: OnceLock<Arc<KeyTally>>,
     /// It is among the requests that its tenant has to bear.
     is_admitted: AtomicBool,
+    /// The answer is the gateway's own, and says nothing of the tenant.
+    is_refused: AtomicBool,
     waited: OnceLock<Duration>,
     told: Option<Told>,
     traceparent: OnceLock<String>,
@@ -68,6 +71,7 @@ impl Record {
             bytes_out: AtomicU64::new(0),
             key: OnceLock::new(),
             is_admitted: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
             waited: OnceLock::new(),
             told,
             traceparent: OnceLock::new(),
@@ -96,7 +100,12 @@ impl Record {
     }
 
     /// The request is refused: its place is free, however long its answer takes.
-    pub(crate) fn give_up_place(&self) {
+    pub(crate) fn refused(&self, refusal: &Refusal) {
+        self.is_refused.store(!refusal.is_tenants(), Relaxed);
+        self.give_up_place();
+    }
+
+    fn give_up_place(&self) {
         if let Some(key) = self.key.get()
             && self.is_admitted.swap(false, Relaxed)
         {
@@ -131,9 +140,13 @@ impl Record {
         self.bytes_out.fetch_add(bytes, Relaxed);
     }
 
-    /// The status of the answer is known: the time until here is how long its client waited.
+    /// The status of the answer is known: the time until here is how long its client waited for the
+    /// tenant, if the answer is of it.
     pub fn answered(&self, status: u16) {
         self.status.store(status, Relaxed);
+        if self.is_refused.load(Relaxed) {
+            return;
+        }
         if let (Some(began), Some(key)) = (self.began, self.key.get()) {
             key.answered(clock::now() - began);
         }
@@ -148,8 +161,10 @@ impl Drop for Record {
             status => status,
         };
         let (bytes_in, bytes_out) = (*self.bytes_in.get_mut(), *self.bytes_out.get_mut());
+        let is_refused = *self.is_refused.get_mut();
         let key = self.key.get();
-        self.tally.ends(status, key.map(Arc::as_ref), bytes_in, bytes_out);
+        let key_tally = key.map(Arc::as_ref);
+        self.tally.ends(Over { status, is_refused, key: key_tally, bytes_in, bytes_out });
         if let Some(connection) = &self.connection {
             connection.ends();
         }

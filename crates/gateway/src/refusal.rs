@@ -27,6 +27,11 @@ impl Refusal {
         Refusal::new(503, Why::Overloaded).retry_after(OVERLOADED_RETRY_MS)
     }
 
+    /// Whether it tells that the tenant failed, which was asked: all else is the gateway's own.
+    pub fn is_tenants(&self) -> bool {
+        matches!(self.why, Why::BrokeOff | Why::Stuck)
+    }
+
     /// The same, with the time after which another try may succeed.
     pub fn retry_after(self, retry_after_ms: u64) -> Refusal {
         Refusal { retry_after_ms: Some(retry_after_ms), ..self }
@@ -76,6 +81,8 @@ causes! {
     ChunkSize = "chunk-size",
     ChunkEnd = "chunk-end",
     Trailer = "trailer",
+    // What belongs elsewhere.
+    Unencrypted = "unencrypted",
     // What has no end.
     BodyCut = "body-cut",
     // What is too much.
@@ -92,6 +99,8 @@ causes! {
     Draining = "draining",
     Overloaded = "overloaded",
     NotReady = "not-ready",
+    // It is ready, and takes no connection. Visitors' pages need not tell these two apart.
+    Stuck = "not-ready",
     Failed = "failed",
     CalledOff = "called-off",
     BrokeOff = "broke-off",
@@ -101,5 +110,26 @@ causes! {
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({})", self.status, self.why.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_that_was_asked_and_failed_is_told_from_one_that_was_not_asked() {
+        for why in [Why::BrokeOff, Why::Stuck] {
+            assert!(Refusal::new(502, why).is_tenants(), "{}", why.code());
+        }
+        for why in [Why::Overloaded, Why::BackingOff, Why::Draining, Why::CalledOff, Why::NotReady]
+        {
+            assert!(!Refusal::new(503, why).is_tenants(), "{}", why.code());
+        }
+    }
+
+    #[test]
+    fn a_visitor_is_not_told_why_its_tenant_is_not_ready() {
+        assert_eq!(Why::Stuck.code(), Why::NotReady.code());
     }
 }

@@ -134,6 +134,7 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
             access: settings.access,
             pages: settings.pages,
             trace: settings.trace,
+            is_left: stays.clone(),
         });
         let (phase, phases) = watch::channel(Phase::Open);
         let farewell = Arc::new(watch::Sender::new(false));

@@ -68,14 +68,22 @@ pub struct KeyStats {
     pub waiting: u64,
     /// Requests that are over, by the first digit of their status, from 1xx to 5xx.
     pub requests: [u64; 5],
-    /// How many answers began within each of [`answer_bounds_us`], without those of the bounds
+    /// Of those of 5xx: which the gateway refused, and the tenant has no part in.
+    pub refused: u64,
+    /// How many of the tenant's answers began within each of [`answer_bounds_us`], without those of the bounds
     /// before.
     pub answers: [u64; ANSWER_BUCKETS],
 }
 
 impl Default for KeyStats {
     fn default() -> KeyStats {
-        KeyStats { in_flight: 0, waiting: 0, requests: [0; 5], answers: [0; ANSWER_BUCKETS] }
+        KeyStats {
+            in_flight: 0,
+            waiting: 0,
+            requests: [0; 5],
+            refused: 0,
+            answers: [0; ANSWER_BUCKETS],
+        }
     }
 }
 
@@ -121,6 +129,17 @@ pub(crate) struct Tally {
     keys: RwLock<HashMap<Box<str>, Arc<KeyTally>>>,
 }
 
+/// What is counted of a request that is over.
+#[derive(Debug, Default)]
+pub(crate) struct Over<'a> {
+    pub status: u16,
+    /// By the gateway: its tenant has no part in the answer.
+    pub is_refused: bool,
+    pub key: Option<&'a KeyTally>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+}
+
 /// The requests for a key on one thread.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -129,6 +148,7 @@ pub(crate) struct KeyTally {
     /// Requests that are not over, refused ones whose answer is on its way included.
     in_flight: AtomicU32,
     requests: [AtomicU64; 5],
+    refused: AtomicU64,
     answers: [AtomicU64; ANSWER_BUCKETS],
 }
 
@@ -167,6 +187,7 @@ impl Counters {
         for tally in self.tallies.iter().filter_map(|tally| tally.known(&known.key)) {
             stats.in_flight += u64::from(tally.in_flight.load(Relaxed));
             add(&mut stats.requests, &tally.requests);
+            stats.refused += tally.refused.load(Relaxed);
             add(&mut stats.answers, &tally.answers);
         }
         stats
@@ -248,6 +269,7 @@ impl Tally {
                 all,
                 in_flight: AtomicU32::new(0),
                 requests: Default::default(),
+                refused: AtomicU64::new(0),
                 answers: [const { AtomicU64::new(0) }; ANSWER_BUCKETS],
             })
         });
@@ -262,7 +284,8 @@ impl Tally {
         self.in_flight.fetch_add(1, Relaxed);
     }
 
-    pub fn ends(&self, status: u16, key: Option<&KeyTally>, bytes_in: u64, bytes_out: u64) {
+    pub fn ends(&self, over: Over<'_>) {
+        let Over { status, is_refused, key, bytes_in, bytes_out } = over;
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.in_flight.fetch_sub(1, Relaxed);
         self.requests[class].fetch_add(1, Relaxed);
@@ -271,6 +294,9 @@ impl Tally {
         if let Some(key) = key {
             key.in_flight.fetch_sub(1, Relaxed);
             key.requests[class].fetch_add(1, Relaxed);
+            if is_refused && status >= 500 {
+                key.refused.fetch_add(1, Relaxed);
+            }
         }
     }
 }
@@ -281,7 +307,7 @@ impl KeyTally {
         self.in_flight.fetch_add(1, Relaxed);
     }
 
-    /// An answer has begun, so long after its request came.
+    /// An answer of the tenant's has begun, so long after its request came.
     pub fn answered(&self, after: Duration) {
         self.answers[answer_bucket(after.as_micros() as u64)].fetch_add(1, Relaxed);
     }
@@ -309,22 +335,25 @@ mod tests {
     #[test]
     fn what_threads_count_is_one_figure() {
         let counters = Counters::new(3);
-        for (tally, status) in counters.tallies().iter().zip([200, 404, 204]) {
+        for (tally, status) in counters.tallies().iter().zip([200, 404, 503]) {
             let key = tally.of("a");
             tally.begins();
             key.begins();
             assert_eq!(counters.in_flight(), 1);
             assert_eq!(counters.stats_of("a").map(|stats| stats.in_flight), Some(1));
             key.answered(Duration::from_micros(1));
-            tally.ends(status, Some(&key), 1, 2);
+            let over =
+                Over { status, is_refused: status == 503, key: Some(&key), ..Over::default() };
+            tally.ends(Over { bytes_in: 1, bytes_out: 2, ..over });
         }
         counters.tallies()[1].begins();
-        counters.tallies()[1].ends(502, None, 0, 0);
+        counters.tallies()[1].ends(Over { status: 502, is_refused: true, ..Over::default() });
         let stats = counters.stats();
-        assert_eq!((stats.in_flight, stats.requests), (0, [0, 2, 0, 1, 1]));
+        assert_eq!((stats.in_flight, stats.requests), (0, [0, 1, 0, 1, 2]));
         assert_eq!((stats.bytes_in, stats.bytes_out), (3, 6));
         let [(name, of_key)] = &counters.stats_of_all()[..] else { panic!("one key") };
-        assert_eq!((name.as_str(), of_key.requests, of_key.answers[0]), ("a", [0, 2, 0, 1, 0], 3));
+        assert_eq!((name.as_str(), of_key.requests, of_key.answers[0]), ("a", [0, 1, 0, 1, 1], 3));
+        assert_eq!(of_key.refused, 1);
         assert_eq!(counters.stats_of("b"), None);
     }
 }

@@ -18,7 +18,8 @@
 //!   a host are;
 //! - [`host`] sends and receives packets for the host's side;
 //! - [`hello`] is how a host and a warden meet that were not started together, [`surviving`] the
-//!   host's side of that, and [`ring`] what a tenant has written without a host;
+//!   host's side of that, [`place`] where they do, and [`ring`] what a tenant has written without a
+//!   host;
 //! - [`socket_failure`] says what an error of the socket means, for both sides;
 //! - [`stat`] reads what the kernel tells of a process, [`disposition`] what the process does
 //!   about `SIGTERM`, and [`reaction`] whether it has reacted to it, for both sides.
@@ -38,6 +39,7 @@ pub mod hello;
 pub mod host;
 pub mod host_id;
 pub mod names;
+pub mod place;
 pub mod planted;
 pub mod protocol;
 pub mod reaction;

@@ -150,6 +150,11 @@ impl Roster {
         self.spares = spares;
     }
 
+    /// Has all spares end: nobody will launch by them.
+    pub fn dismiss_spares(&mut self) {
+        self.spares.end_all();
+    }
+
     fn is_known(&self, run: u64) -> bool {
         self.keepers.iter().any(|keeper| keeper.run == run)
             || self.lost.iter().any(|lost| lost.run == Some(run))

@@ -39,7 +39,17 @@ impl Visitors {
 
     /// When something is to be done without an event.
     pub fn due_ms(&self) -> Option<u64> {
-        self.waiting.iter().map(|(_, due_ms)| *due_ms).chain(self.listener.due_ms()).min()
+        self.waiting.iter().map(|(_, due_ms)| *due_ms).chain([self.listener.due_ms()]).min()
+    }
+
+    /// Whether the path of the name leads here, or soon may.
+    pub fn may_come(&mut self) -> bool {
+        self.listener.stays_at_path()
+    }
+
+    /// The path is looked at the next time that something is done.
+    pub fn look_soon(&mut self) {
+        self.listener.look_soon();
     }
 
     /// Sends those away whose time is up.

@@ -327,7 +327,8 @@ fn another_user_is_not_heard() {
         return;
     }
     let (name, host) = Name::owned();
-    // The mode alone keeps others out.
+    // The mode alone keeps others out, also without that of the directory.
+    std::fs::set_permissions(&name.directory, std::fs::Permissions::from_mode(0o755)).unwrap();
     let look = hex(&hello(Wish::Look).encode());
     let mut connect = Command::new("python3");
     connect.args(["-c", CONNECT]).arg(name.socket()).arg(&look).current_dir("/");

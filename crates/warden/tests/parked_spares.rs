@@ -10,6 +10,7 @@ use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::groups::{Parent, each_version, sleeper, start, started, within};
+use support::surviving::Name;
 use support::{SIGKILL, Warden, eventually, exited, process, script};
 use warden::protocol::StopStage;
 
@@ -21,14 +22,14 @@ fn children(pid: Pid) -> Vec<Pid> {
 }
 
 /// Waits until a process is parked; returns it, the number of its group, and its keeper.
-fn parked(warden: &Warden, parent: &Parent, known: &[u64]) -> (Pid, u64, Pid) {
+fn parked(warden: Pid, parent: &Parent, known: &[u64]) -> (Pid, u64, Pid) {
     let mut found = None;
     eventually("a spare is parked", || {
         found =
             parent.groups().into_iter().filter(|group| !known.contains(group)).find_map(|group| {
                 let main = Pid::from_raw(*parent.members(group).first()?)?;
                 let name = fs::read_to_string(format!("/proc/{}/comm", main.as_raw_pid())).ok()?;
-                let keeper = children(warden.pid())
+                let keeper = children(warden)
                     .into_iter()
                     .find(|keeper| children(*keeper).contains(&main))?;
                 (name == "abs-parked\n").then_some((main, group, keeper))
@@ -45,12 +46,12 @@ fn a_launch_takes_the_parked_process_and_another_is_made() {
     let launch =
         |limit: u32| within(sleeper(), vec![parent.group(&[&format!("pids.max={limit}")])]);
     let (_first, one) = start(&mut warden, 1, &launch(11));
-    let (main, group, keeper) = parked(&warden, &parent, &[one]);
+    let (main, group, keeper) = parked(warden.pid(), &parent, &[one]);
     let (second, two) = start(&mut warden, 2, &launch(12));
     assert_eq!((second.pid, two, second.keeper), (main, group, keeper));
     let limit = fs::read_to_string(parent.at(two).join("pids.max")).expect("its limit");
     assert_eq!(limit, "12\n");
-    let (main, _, keeper) = parked(&warden, &parent, &[one, two]);
+    let (main, _, keeper) = parked(warden.pid(), &parent, &[one, two]);
     warden.close_and_wait();
     assert!(!process::exists(main) && !process::exists(keeper) && parent.is_gone());
 }
@@ -69,7 +70,7 @@ fn where_no_process_can_begin_in_a_group_one_is_parked() {
     let mut warden = Warden::start_by(command);
     let launch = within(sleeper(), vec![parent.group(&[])]);
     let (_first, one) = start(&mut warden, 1, &launch);
-    let (main, _, _) = parked(&warden, &parent, &[one]);
+    let (main, _, _) = parked(warden.pid(), &parent, &[one]);
     let (second, two) = start(&mut warden, 2, &launch);
     assert_eq!(second.pid, main);
     assert_eq!(parent.members(two), [main.as_raw_pid()]);
@@ -82,13 +83,13 @@ fn a_launch_with_other_parents_gets_its_own() {
     let (Some(one), Some(other)) = (Parent::v1("pids"), Parent::v1("pids")) else { return };
     let mut warden = Warden::start();
     let (_tenant, group) = start(&mut warden, 1, &within(sleeper(), vec![one.group(&[])]));
-    let (main, spare, _) = parked(&warden, &one, &[group]);
+    let (main, spare, _) = parked(warden.pid(), &one, &[group]);
     let (tenant, its) = start(&mut warden, 2, &within(sleeper(), vec![other.group(&[])]));
     assert!(tenant.pid != main && its != spare && other.members(its).len() == 1);
     let both = within(sleeper(), vec![one.group(&[]), other.group(&[])]);
     let (tenant, its) = start(&mut warden, 3, &both);
     assert!(tenant.pid != main && its != spare);
-    parked(&warden, &other, &[its]);
+    parked(warden.pid(), &other, &[its]);
     assert!(process::exists(main), "the first spare was thrown away");
     warden.close_and_wait();
     assert!(one.is_gone() && other.is_gone());
@@ -102,7 +103,7 @@ fn a_spare_that_is_killed_leaves_nothing_and_fails_no_launch() {
             let mut warden = Warden::start();
             let launch = within(sleeper(), vec![parent.group(&[])]);
             let (_first, one) = start(&mut warden, 1, &launch);
-            let (main, group, keeper) = parked(&warden, &parent, &[one]);
+            let (main, group, keeper) = parked(warden.pid(), &parent, &[one]);
             let (victim, hears_late) =
                 if kills_keeper { (keeper, warden.pid()) } else { (main, keeper) };
             kill_process(hears_late, Signal::STOP).expect("it is there");
@@ -127,7 +128,7 @@ fn a_spare_is_gone_when_the_warden_is_killed() {
     for parent in each_version() {
         let mut warden = Warden::start();
         let (first, one) = start(&mut warden, 1, &within(sleeper(), vec![parent.group(&[])]));
-        let (main, _, keeper) = parked(&warden, &parent, &[one]);
+        let (main, _, keeper) = parked(warden.pid(), &parent, &[one]);
         warden.kill();
         for pid in [main, keeper, first.keeper] {
             assert!(process::wait_for_end(pid, support::DEADLINE));
@@ -142,11 +143,11 @@ fn a_stopped_spare_is_continued_by_its_launch_and_by_the_end() {
         let mut warden = Warden::start();
         let launch = within(sleeper(), vec![parent.group(&[])]);
         let (_first, one) = start(&mut warden, 1, &launch);
-        let (main, two, keeper) = parked(&warden, &parent, &[one]);
+        let (main, two, keeper) = parked(warden.pid(), &parent, &[one]);
         kill_process(keeper, Signal::STOP).expect("it is there");
         let (second, _) = start(&mut warden, 2, &launch);
         assert_eq!(second.pid, main);
-        let (_, _, keeper) = parked(&warden, &parent, &[one, two]);
+        let (_, _, keeper) = parked(warden.pid(), &parent, &[one, two]);
         kill_process(keeper, Signal::STOP).expect("it is there");
         warden.close_and_wait();
         assert!(!process::exists(keeper) && parent.is_gone());
@@ -194,7 +195,7 @@ fn a_parked_process_holds_nothing_of_the_host_or_of_others() {
     for parent in each_version() {
         let mut warden = Warden::start();
         let (_first, one) = start(&mut warden, 1, &within(sleeper(), vec![parent.group(&[])]));
-        let (main, _, keeper) = parked(&warden, &parent, &[one]);
+        let (main, _, keeper) = parked(warden.pid(), &parent, &[one]);
         let held = |pid: Pid| {
             let fds = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_pid())).expect("descriptors");
             let mut links: Vec<String> = fds
@@ -209,4 +210,29 @@ fn a_parked_process_holds_nothing_of_the_host_or_of_others() {
         assert_eq!(held(main), ["pipe", "socket"]);
         assert_eq!(held(keeper), ["anon_inode", "pipe", "socket", "socket"]);
     }
+}
+
+/// The tenants of each host have groups below a parent of its own, so that no other could use them.
+#[test]
+fn a_host_that_goes_leaves_no_spare_to_the_next_one() {
+    let (name, mut host) = Name::owned();
+    for run in [1, 2] {
+        let Some(parent) = Parent::v1("pids") else { return };
+        host.start_ready(run, &within(sleeper(), vec![parent.group(&[])]));
+        let tenants = parent.groups();
+        let (main, spare, keeper) = parked(host.warden, &parent, &tenants);
+        if run == 1 {
+            drop(host);
+        } else {
+            host.detach();
+        }
+        eventually("the spare is gone", || !process::exists(main) && !process::exists(keeper));
+        eventually("its group is, too", || !parent.at(spare).exists());
+        host = name.own();
+        assert_eq!(host.told().runs.keys().copied().collect::<Vec<_>>(), [run]);
+        host.stop(run, StopStage::Kill);
+        assert_eq!(host.take(run).how(), SIGKILL);
+        assert!(parent.groups().is_empty(), "a group is left");
+    }
+    host.leave();
 }

@@ -1,14 +1,17 @@
 /** A whole host: runtime, gateway, control socket, and what else was asked for. */
 import { readFileSync } from 'node:fs';
 import { hostname as machineName } from 'node:os';
+import { closeGateway, countBrokenOff, GRACE_MS } from '../../control/last-requests.js';
 import { inTerms } from '../../control/terms.js';
 import { LEAVING_MS, listenWhenLeft } from '../../leaving.js';
 import { Failure } from '../mistakes.js';
-import { closeGateway, GRACE_MS } from './last-requests.js';
 import { optionNames } from './terms.js';
 import { runtimeOptions } from './tenants.js';
 
 /** @typedef {import('../settings.js').Settings} Settings */
+
+/** How long open requests have when a tenant is stopped, or this host leaves its tenants. */
+const DRAIN_MS = 30_000;
 
 /**
  * @typedef {object} Host
@@ -20,7 +23,8 @@ import { runtimeOptions } from './tenants.js';
  * @property {string | undefined} metricsUrl
  * @property {() => Promise<{ brokenOff: number }>} close the gateway first, then tenants, then the
  * rest; tells how many requests had to be broken off
- * @property {() => Promise<void>} leave leaves the tenants to the next host of the name
+ * @property {() => Promise<{ brokenOff: number }>} leave leaves the tenants to the next host of the
+ * name; tells the same
  */
 
 /**
@@ -62,6 +66,7 @@ export async function startHost(current, { sockets, onTransition }) {
       route: values.route === 'path' ? { by: 'path' } : { by: 'subdomain', domain: values.domain },
       listen: sockets.length > 0 ? sockets : { hostname: values.host, port: values.port },
       trust: values.trust ?? [],
+      drainMs: DRAIN_MS,
       ...(tls && { tls }),
     });
     // Its failure is told by what is awaited below; control must not make it an unhandled one.
@@ -83,7 +88,8 @@ export async function startHost(current, { sockets, onTransition }) {
     };
     const leave = async () => {
       metrics?.close();
-      await runtime.detach();
+      const open = () => gateway.stats().inFlight;
+      return { brokenOff: await countBrokenOff(open, DRAIN_MS, () => runtime.detach()) };
     };
     const metricsUrl = metrics?.url;
     return { runtime, gateway, control, addresses, listening, metricsUrl, close, leave };

@@ -118,6 +118,11 @@ function endOnSignals(host, survives, manager, io) {
   let reject = () => {};
   /** @type {Promise<number>} */
   const ended = new Promise((...settle) => ([resolve, reject] = settle));
+  const ends = (/** @type {number} */ brokenOff, exitCode = EXIT_DONE) => {
+    const were = brokenOff === 1 ? 'was' : 'were';
+    if (brokenOff > 0) io.complain(`${several(brokenOff, 'open request')} ${were} broken off.`);
+    resolve(exitCode);
+  };
   const end = async (/** @type {string} */ why, exitCode = EXIT_DONE) => {
     if (isEnding) return;
     isEnding = true;
@@ -128,13 +133,7 @@ function endOnSignals(host, survives, manager, io) {
     const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
     io.complain(`${why}: ends in order${waits}; once more ends it at once.`);
     await manager.tell('STOPPING=1');
-    host.close().then(({ brokenOff }) => {
-      if (brokenOff > 0) {
-        const were = brokenOff === 1 ? 'was' : 'were';
-        io.complain(`${several(brokenOff, 'open request')} ${were} broken off.`);
-      }
-      resolve(exitCode);
-    }, reject);
+    host.close().then((closed) => ends(closed.brokenOff, exitCode), reject);
   };
   /** Leaves the tenants to the next host; what is open may end first. */
   const leave = async (/** @type {string} */ why) => {
@@ -144,8 +143,9 @@ function endOnSignals(host, survives, manager, io) {
     const open = host.gateway.stats().inFlight;
     const waits = open > 0 ? `; ${several(open, 'open request')} may end first` : '';
     io.complain(`${why}: its tenants run on${waits}.`);
+    // At once: what is open has its time from now on.
+    host.leave().then((left) => ends(left.brokenOff), reject);
     await manager.tell('STOPPING=1');
-    host.leave().then(() => resolve(EXIT_DONE), reject);
   };
   if (survives) process.on('SIGUSR2', () => void leave('SIGUSR2'));
   for (const signal of /** @type {const} */ (['SIGTERM', 'SIGINT'])) {
@@ -163,13 +163,13 @@ function endOnSignals(host, survives, manager, io) {
       void end(signal, signal === 'SIGINT' ? EXIT_INTERRUPTED : EXIT_DONE);
     });
   }
-  host.control.drained.then(async () => {
+  host.control.drained.then(async (drained) => {
     if (isEnding) return;
     isEnding = true;
     await manager.tell('STOPPING=1');
     io.complain('Drained, as absolutejs-runtime drain asked.');
-    await host.close();
-    resolve(EXIT_DONE);
+    const closed = await host.close();
+    ends(drained.brokenOff + closed.brokenOff);
   }, reject);
   return { ended, end, leave };
 }

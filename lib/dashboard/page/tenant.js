@@ -188,16 +188,21 @@ const textOf = (line) =>
     .map(({ text }) => text)
     .join('');
 
-/** @param {Tenant} tenant @param {boolean} isOld @returns {import('./facts.js').Fact[]} */
+/** @param {Tenant} tenant @param {boolean} isOld @returns {(import('./facts.js').Fact | false)[]} */
 function factsOf(tenant, isOld) {
   const { pid, address, lastTouchedAt, starts, crashes, exits, requests, p50Ms, p99Ms } = tenant;
-  const { cpuMs, inFlight, waiting, attempt } = tenant;
+  const { cpuMs, inFlight, waiting, attempt, refusedPerSecond } = tenant;
   return [
     ['Process', pid === null ? 'none' : `${pid}`, `pid ${pid}`],
     ['Address', address ?? 'none', `address ${address}, port ${tenant.port}`],
     ['Last used', isOld ? '–' : ago(lastTouchedAt), `lastTouchedAt ${lastTouchedAt}`],
     ['Requests so far', count(requests), `requests ${requests}`],
     ['Under way, waiting', `${count(inFlight)}, ${count(waiting)}`, 'inFlight, waiting'],
+    refusedPerSecond > 0 && [
+      'Refused by the gateway',
+      `${count(Math.round(refusedPerSecond * 60))} in the last minute`,
+      `refusedPerSecond ${refusedPerSecond}`,
+    ],
     [
       'Answers in',
       p50Ms === null ? '–' : `${milliseconds(p50Ms)}; 99 of 100 in ${milliseconds(p99Ms)}`,

@@ -96,7 +96,7 @@ impl<M: Machine> Driver<M> {
             surviving.record.touched(lease.touched_at_ms());
         }
         surviving.let_go.notify_one();
-        core.survival.as_mut()?.leaving += 1;
+        core.survival.as_mut()?.leaving.insert(run);
         None
     }
 
@@ -110,11 +110,27 @@ impl<M: Machine> Driver<M> {
         }
         drop(handle);
         if let Some(survival) = &mut core.survival {
-            survival.leaving = survival.leaving.saturating_sub(1);
+            survival.leaving.remove(&run);
         }
         self.leave_if_done(&mut core);
         drop(core);
         self.uplink.ring();
+    }
+
+    /// The tree of a run that was let go has ended before it was left, and all that it has written
+    /// is told. The warden keeps its end, which the next host tells. Returns whether it was let go.
+    pub(crate) fn ended_late(self: &Arc<Self>, run: RunId) -> bool {
+        let core = self.lock();
+        if !core.survival.as_ref().is_some_and(|own| own.leaving.contains(&run)) {
+            return false;
+        }
+        let surviving = core.runs.get(&run).and_then(|handle| handle.surviving.as_ref());
+        if let Some(Err(error)) = surviving.map(|surviving| surviving.record.leave(&[])) {
+            tracing::error!(%error, "the next host counts lines as lost that were told");
+        }
+        drop(core);
+        self.has_left(run);
+        true
     }
 
     /// Keeps the answer to a call of `detach` until this host has left. Returns whether it is one.
@@ -137,7 +153,7 @@ impl<M: Machine> Driver<M> {
     /// process to end, no line to leave, no exit that JavaScript has not read.
     pub(crate) fn leave_if_done(self: &Arc<Self>, core: &mut Core<M>) {
         let Some(survival) = &mut core.survival else { return };
-        let is_left = core.pool.is_empty() && survival.leaving == 0;
+        let is_left = core.pool.is_empty() && survival.leaving.is_empty();
         if !is_left || !(survival.untold_ends.is_empty() || core.abandoned) {
             return;
         }

@@ -13,7 +13,8 @@ use crate::users;
 use linux::process::accounting::{Root, Sampler, Usage};
 use linux::warden_link::surviving::{FoundRun, NotRecovered, Notice, Recovery};
 use pool::{
-    CallId, Custody, ExitReason, Input, Key, Outcome, Part, Recovered, Refusal, Release, RunId,
+    CallId, Custody, ExitReason, Fact, Input, Key, Outcome, Part, Recovered, Refusal, Release,
+    RunId,
 };
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -101,12 +102,12 @@ impl<M: Machine> Driver<M> {
         let mut core = self.lock();
         let now_ms = self.machine.wall_ms();
         let usages = usages.into_iter().chain(std::iter::repeat(None));
-        let mut told: Vec<(Recovered, FoundRun)> = Vec::with_capacity(runs.len());
+        let mut told: Vec<(Recovered, FoundRun, Option<Usage>)> = Vec::with_capacity(runs.len());
         for (found, usage) in runs.into_iter().zip(usages) {
             let Some(survival) = &mut core.survival else { return };
             survival.last_found += 1;
             let id = survival.last_found;
-            told.push((self.recovered_run(&found, id, usage, now_ms), found));
+            told.push((self.recovered_run(&found, id, usage, now_ms), found, usage));
         }
         if unowned_since_ms > 0 {
             // Nobody could use a tenant meanwhile, so it was not idle.
@@ -115,7 +116,7 @@ impl<M: Machine> Driver<M> {
         }
         // Requests of the host before may be under way, until the warden says otherwise.
         core.leases.begin_others_uses();
-        told.sort_by_key(|(process, _)| {
+        told.sort_by_key(|(process, ..)| {
             let lives = matches!(process.part, Part::Serves | Part::Retires { .. });
             (lives, Reverse(process.touched_at_ms))
         });
@@ -123,10 +124,10 @@ impl<M: Machine> Driver<M> {
             survival.last_slot = listeners.iter().map(|found| found.slot).max().unwrap_or(0);
             survival.listeners = listeners;
         }
-        for (process, found) in told {
+        for (process, found, usage) in told {
             let key = Key::from(found.known.record.key.as_str());
             if let Some(survival) = &mut core.survival {
-                survival.found.insert(process.found, found);
+                survival.found.insert(process.found, (found, usage));
             }
             self.feed_locked(&mut core, Input::Recover { key, process: Box::new(process) });
         }
@@ -182,7 +183,7 @@ impl<M: Machine> Driver<M> {
         key: Key,
         found: u64,
     ) -> Option<Input> {
-        let found = core.survival.as_mut()?.found.remove(&found)?;
+        let (found, usage) = core.survival.as_mut()?.found.remove(&found)?;
         let engine = core.engine.engine()?.clone();
         let root = root_of(&found);
         let FoundRun { number, record: file, known, lines_lost, port, marks, output, .. } = found;
@@ -226,7 +227,8 @@ impl<M: Machine> Driver<M> {
         }
         let shared = engine.clone();
         engine.spawn(async move { shared.supervise_found(output, &supervision).await });
-        None
+        let Usage { cpu_ms, rss_bytes, .. } = usage?;
+        Some(Input::Fact(run, Fact::Sampled { cpu_ms, rss_bytes, regular: false }))
     }
 
     fn not_recovered(self: &Arc<Self>, core: &mut Core<M>, error: NotRecovered) {

@@ -46,6 +46,8 @@ pub struct FakeEngine {
     /// The ports that were asked, and what for.
     pub asked: Mutex<Vec<(u16, String)>>,
     pub launched: AtomicUsize,
+    /// How much work was to be done on other threads.
+    pub looks: AtomicUsize,
     pub stops: Mutex<Vec<(u64, StopStage)>>,
     /// What sleepers were told: so deep; `None`: to wake.
     pub rests: Mutex<Vec<(u64, Option<Depth>)>>,
@@ -110,6 +112,7 @@ impl FakeMachine {
             probes: Mutex::default(),
             asked: Mutex::default(),
             launched: AtomicUsize::new(0),
+            looks: AtomicUsize::new(0),
             stops: Mutex::default(),
             rests: Mutex::default(),
             connected: Mutex::default(),
@@ -216,6 +219,7 @@ impl Engine for FakeEngine {
         &self,
         _work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send + 'static {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         std::future::ready(Err(io::Error::other("there is nothing to look at")))
     }
     fn give_back(self: Arc<Self>, then: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {

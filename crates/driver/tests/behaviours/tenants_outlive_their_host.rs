@@ -10,6 +10,7 @@ use linux::warden_link::{RecordFile, RunRecord};
 use pool::{Exit, ExitReason, Input, Outcome, Refusal};
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot};
 use warden::ring::{self, Piece};
 
@@ -107,6 +108,17 @@ async fn calls_wait_until_it_is_known_what_was_found_and_get_it() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn what_all_of_them_use_is_read_at_once_and_not_again() {
+    let mut harness = Harness::surviving(config());
+    harness.driver.recover(1_000);
+    let (runs, _ends): (Vec<_>, Vec<_>) =
+        ["a", "b", "c"].into_iter().zip(9..).map(|(key, number)| found(number, key, READY)).unzip();
+    harness.finds(recovery(runs)).await;
+    // The other look is for whoever has the same root.
+    assert_eq!(harness.machine.engine.looks.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn calls_that_were_aborted_meanwhile_are_not_answered() {
     let mut harness = Harness::surviving(config());
     harness.driver.recover(1_000);
@@ -182,6 +194,27 @@ async fn a_host_that_leaves_lets_its_tenants_go_and_its_gateways_still_get_them(
     let ensure = harness.ensure("a");
     let refused = Outcome::Refused(Refusal::Disposed);
     assert_eq!(answer(&harness.records(), ensure), Some(&refused));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_tenant_that_ends_as_it_is_let_go_holds_nothing_up_and_its_end_is_left() {
+    let mut harness = Harness::surviving(config());
+    harness.driver.recover(1_000);
+    let (run, end) = found(9, "a", READY);
+    let record = run.record.descriptor().unwrap();
+    harness.finds(recovery(vec![run])).await;
+    harness.records();
+    let ended = Ended { exit_code: Some(3), signal: None, cpu_us: None, out_of_memory: false };
+    end.send(ended).unwrap();
+    harness.driver.detach(2_000);
+    for _ in 0..3 {
+        harness.run_tasks().await;
+    }
+    let records = harness.records();
+    assert_eq!(records.iter().map(name).collect::<Vec<_>>(), ["Detach", "Settle"]);
+    assert_eq!(harness.told(), ["detach"], "the warden keeps its end");
+    let (_, left) = RecordFile::found(record).unwrap();
+    assert_eq!((left.figures.lines_read, left.figures.lines_open), (0, 0));
 }
 
 #[tokio::test(flavor = "current_thread")]

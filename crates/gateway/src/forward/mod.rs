@@ -243,7 +243,7 @@ impl Prepared<'_> {
 fn after_unconnected(error: &std::io::Error, tries: &mut Tries) -> Result<Duration, Refusal> {
     match Unconnected::of(error) {
         Unconnected::Dead => tries.after_refusal().ok_or(Refusal::new(502, Why::BrokeOff)),
-        Unconnected::Stuck => Err(Refusal::new(504, Why::NotReady)),
+        Unconnected::Stuck => Err(Refusal::new(504, Why::Stuck)),
         Unconnected::Overloaded => Err(Refusal::overloaded()),
     }
 }

@@ -29,14 +29,43 @@ fn each_name_has_its_certificate() {
     }
     // The first one is for all other names, for which it does not count.
     assert!(connect(&gateway, "other.example", &one, &[]).is_err());
-    // What is not encrypted is not served.
-    assert!(!Client::connect(&gateway).get_raw("/shop/").starts_with("HTTP/"));
     let answer = {
         let mut stream = connect(&gateway, "two.example", &other, &[]).expect("a connection");
         stream.write_all(get("/shop/").as_bytes()).expect("written");
         Reader::new(&mut stream).answer()
     };
     assert!(answer.body.contains("x-forwarded-proto: https\r\n"), "{}", answer.body);
+}
+
+#[test]
+fn a_client_that_speaks_http_in_clear_is_told_and_not_served() {
+    let backend = Backend::start();
+    let given = certificate(&["one.example"]);
+    let tls = Some(Tls::Certificates(vec![given.clone()]));
+    let scripted = Scripted::with("shop", &backend);
+    let gateway = start(Settings { tls, access: true, ..settings() }, &scripted);
+    let mut client = Client::connect(&gateway);
+    // Two requests, and more than the kernel holds: the one answer arrives all the same.
+    client.send(format!("{}POST /shop/ HTTP/1.1\r\n\r\n{}", get("/shop/"), "x".repeat(200_000)));
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.field("connection")), (400, Some("close")));
+    assert_eq!(answer.field("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(answer.body, "This port speaks TLS: ask https:// in place of http://\n");
+    assert!(client.is_closed());
+    // The first byte is enough, and that of anything else gets no words.
+    let rest_after = |first: &str| {
+        let mut client = Client::connect(&gateway);
+        client.send(first);
+        client.rest()
+    };
+    assert!(rest_after("P").starts_with("HTTP/1.1 400 "));
+    assert!(!rest_after("\r\nGET /shop/ HTTP/1.1\r\n\r\n").contains("HTTP/"));
+    scripted.until("two are told", |scripted| scripted.state().events.len() == 2);
+    let told = scripted.state().events.iter().map(|event| event.status).collect::<Vec<_>>();
+    assert_eq!((told, gateway.stats().requests), (vec![400, 400], [0, 0, 0, 2, 0]));
+    assert_eq!(backend.seen(), 0);
+    let mut stream = connect(&gateway, "one.example", &given, &[]).expect("a handshake");
+    assert_eq!(status(&mut stream), 200);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn a_gateway_that_is_dropped_ends() {
 }
 
 #[test]
-fn one_that_leaves_answers_the_first_request_of_each_connection_and_leaves_its_socket() {
+fn one_that_leaves_answers_one_more_request_of_each_connection_and_leaves_its_socket() {
     let backend = Backend::start();
     let mut shown = Vec::new();
     let scripted = Scripted::with("shop", &backend);
@@ -88,20 +88,30 @@ fn one_that_leaves_answers_the_first_request_of_each_connection_and_leaves_its_s
             shown.push((place, socket.try_clone_to_owned().expect("a descriptor")))
         });
     let gateway = gateway.expect("it starts");
-    let (mut idle, mut fresh, mut half) =
-        (Client::connect(&gateway), Client::connect(&gateway), Client::connect(&gateway));
-    assert_eq!(idle.get("/shop/").status, 200);
+    let [mut kept, mut quiet, mut fresh, mut half, mut open] =
+        [0; 5].map(|_| Client::connect(&gateway));
+    assert_eq!(kept.get("/shop/").status, 200);
+    assert_eq!(quiet.get("/shop/").status, 200);
     let request = get("/shop/");
     half.send(&request[..10]);
-    until("they are accepted", || gateway.stats().connections == 3);
+    backend.hold(true);
+    open.send(get("/shop/"));
+    until("one is open", || backend.seen() == 3);
+    until("all are accepted", || gateway.stats().connections == 5);
     gateway.leave_sockets();
     gateway.begin_to_close(Duration::from_secs(600));
-    assert!(idle.is_closed());
+    backend.hold(false);
     half.send(&request[10..]);
-    assert_eq!(half.answer().status, 200);
-    let answer = fresh.get("/shop/");
-    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
-    assert!(fresh.is_closed() && half.is_closed());
+    for client in [&mut kept, &mut fresh] {
+        client.send(get("/shop/"));
+    }
+    for client in [&mut kept, &mut fresh, &mut half, &mut open] {
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+        assert!(client.is_closed());
+    }
+    // One that asks nothing is closed all the same.
+    assert!(quiet.is_closed());
 
     // Who comes meanwhile waits for the gateway that goes on with the socket.
     assert_eq!(shown.len(), 1);

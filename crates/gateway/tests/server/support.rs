@@ -403,11 +403,6 @@ impl Client {
     }
 
     /// All that comes back until the connection ends.
-    pub fn get_raw(&mut self, path: &str) -> String {
-        self.send(get(path));
-        self.rest()
-    }
-
     /// All that comes until the connection ends; it has to.
     pub fn rest(&mut self) -> String {
         String::from_utf8_lossy(&self.reader.rest()).into_owned()

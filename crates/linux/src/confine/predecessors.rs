@@ -389,10 +389,7 @@ mod tests {
         let (mut alive, held) = keeper("abs-keeper", &kept);
 
         clear(places);
-        assert!(!is_running(tenant), "nothing kept it");
-        for gone in [&empty, &probe, &leaf, &left].into_iter().flatten() {
-            assert!(!Path::new(gone).exists(), "{gone}");
-        }
+        await_gone(tenant, [&empty, &probe, &leaf, &left].into_iter().flatten());
         for stays in [&own, &other, &kept, &elsewhere].into_iter().flatten() {
             assert!(Path::new(stays).exists(), "{stays}");
         }
@@ -408,10 +405,20 @@ mod tests {
         alive.kill().unwrap();
         alive.wait().unwrap();
         clear(places);
-        assert!(!is_running(held) && !Path::new(&kept[0]).exists());
-        assert!(!sees_all() || elsewhere.iter().all(|group| !Path::new(group).exists()));
+        let ended = elsewhere.iter().filter(|_| sees_all());
+        await_gone(held, kept.iter().chain(ended));
         orphaned.wait().unwrap();
         remove_programs();
+    }
+
+    /// On a busy machine a thread goes on with what was begun.
+    fn await_gone<'a>(pid: u32, groups: impl Iterator<Item = &'a String> + Clone) {
+        let since = clock::start();
+        while is_running(pid) || groups.clone().any(|group| Path::new(group).exists()) {
+            let left: Vec<_> = groups.clone().filter(|group| Path::new(group).exists()).collect();
+            assert!(since.elapsed() < GIVE_UP_AFTER, "{}, {left:?}", is_running(pid));
+            pause();
+        }
     }
 
     fn is_running(pid: u32) -> bool {

@@ -33,6 +33,9 @@ const PATIENCE_MIN: Duration = Duration::from_secs(10);
 /// The capacity of a pipe.
 const OUTPUT_ROOM_BYTES: usize = 64 << 10;
 
+/// What to do where a program cannot be found.
+const GIVE_PATH: &str = "let the option `env` give it one, such as the host's";
+
 /// What to run, and where.
 pub struct Program {
     /// The tenant's directory.
@@ -41,6 +44,8 @@ pub struct Program {
     pub command: Vec<String>,
     /// `KEY=value`.
     pub environment: Vec<String>,
+    /// Its user has given it a `PATH`. Without one it is told of that, not of what was added.
+    pub has_path: bool,
     /// The program runs the start script of its directory, which must have one.
     pub runs_start_script: bool,
     /// What the program is held within.
@@ -291,6 +296,12 @@ fn explain(program: &Program, error: LaunchError, outputs: &[OwnedFd]) -> String
         }
         LaunchStep::ChangeDirectory => {
             format!("its directory {directory:?} cannot be entered: {error}")
+        }
+        LaunchStep::Execute if missing && !name.contains('/') && !program.has_path => {
+            format!(
+                "the program {name:?} was not found, and its environment has no PATH ({error}): \
+                 {GIVE_PATH}"
+            )
         }
         LaunchStep::Execute if missing && !name.contains('/') => {
             format!("the program {name:?} was not found on the tenant's PATH ({error})")

@@ -3,9 +3,8 @@
 
 pub mod looking;
 pub mod meeting;
-mod place;
 
-pub use place::Place;
+pub use warden::place::Place;
 
 use super::client::Started;
 use super::record::{FoundRecord, RecordFile};

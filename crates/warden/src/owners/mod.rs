@@ -11,7 +11,10 @@
 //! on (kept.rs) for as long as the last one has said, and are then asked to end.
 
 mod succession;
+#[cfg(test)]
+mod tests;
 
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use rustix::event::PollFlags;
@@ -177,10 +180,15 @@ impl Owners {
             Seat::Vacant { .. } | Seat::Ending { .. } => Ok(()),
         };
         if flushed.is_err() {
-            self.lose_owner(roster);
+            // It has gone. What it had sent before is read first, as where its end is heard of.
+            let heard = self.hear_owner(PollFlags::HUP, roster);
+            if self.act_on(heard, roster).is_break() {
+                return Verdict::Leave;
+            }
         }
         self.kept.kill_late(roster);
         self.visitors.go_on();
+        self.look_at_path(roster);
         self.fence_late(roster);
         let now_ms = clock::now_ms();
         match self.seat {
@@ -207,12 +215,12 @@ impl Owners {
                     priority::give_way();
                     self.kept.read(run, stream);
                 }
-                Token::Owner => match self.hear_owner(*flags, roster) {
-                    Heard::Present => {}
-                    Heard::Lost => self.lose_owner(roster),
-                    Heard::Detached => self.let_owner_go(roster),
-                    Heard::Left => return Verdict::Leave,
-                },
+                Token::Owner => {
+                    let heard = self.hear_owner(*flags, roster);
+                    if self.act_on(heard, roster).is_break() {
+                        return Verdict::Leave;
+                    }
+                }
                 // Its end, as nothing else is waited for. The owner was asked, and detaches.
                 Token::Claimant => self.claim = None,
                 Token::Guest(socket) => self.say_goodbye(socket),
@@ -239,6 +247,26 @@ impl Owners {
         match &mut self.seat {
             Seat::Owner(owner) => owner.hear(events, &mut self.kept, roster),
             _ => Heard::Present,
+        }
+    }
+
+    /// Breaks off if everything is to end.
+    fn act_on(&mut self, heard: Heard, roster: &mut Roster) -> ControlFlow<()> {
+        match heard {
+            Heard::Present => {}
+            Heard::Lost => self.lose_owner(roster),
+            Heard::Detached => self.let_owner_go(roster),
+            Heard::Left => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Without an owner, and at a path that leads elsewhere, nobody finds what is kept: another
+    /// host of the name would start each tenant a second time.
+    fn look_at_path(&mut self, roster: &mut Roster) {
+        let may_be_found = self.visitors.may_come();
+        if !may_be_found && matches!(self.seat, Seat::Vacant { .. }) {
+            self.begin_to_end(roster);
         }
     }
 

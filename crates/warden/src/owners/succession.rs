@@ -64,6 +64,9 @@ impl Owners {
         let due_ms = clock::now_ms().saturating_add(self.terms.for_ms);
         self.since_unix_ms = clock::unix_ms();
         self.kept.go_on_alone(has_detached, roster);
+        // The next one's tenants have groups below another parent.
+        roster.dismiss_spares();
+        self.visitors.look_soon();
         match std::mem::replace(&mut self.seat, Seat::Vacant { due_ms }) {
             Seat::Owner(owner) => Some(owner),
             _ => None,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,7 +23,7 @@ use super::{DEADLINE, Ended, Tenant, eventually, is_readable, process};
 
 /// A directory for one name. Dropping it ends what is left.
 pub struct Name {
-    directory: PathBuf,
+    pub directory: PathBuf,
 }
 
 impl Name {
@@ -32,7 +33,7 @@ impl Name {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("warden-name-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir(&directory).expect("a new directory");
+        std::fs::DirBuilder::new().mode(0o700).create(&directory).expect("a new directory");
         Name { directory }
     }
 
@@ -98,6 +99,11 @@ impl Name {
         let (warden, _) = surviving::peer(&socket).expect("its pid");
         let _ = surviving::send_hello(&socket, &hello(Wish::End));
         assert!(process::wait_for_end(warden, DEADLINE), "the warden did not leave");
+    }
+
+    /// Waits until a warden listens.
+    pub fn is_found(&self) {
+        eventually("a warden listens", || surviving::connect(&self.socket()).is_ok());
     }
 
     pub fn is_free(&self) -> bool {

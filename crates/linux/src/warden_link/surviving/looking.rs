@@ -2,7 +2,6 @@
 //! every version. They block.
 
 use super::meeting::{nobody_listens, until_readable};
-use super::place::Place;
 use crate::threads::clock;
 use rustix::process::{Pid, geteuid};
 use std::io;
@@ -10,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 use warden::hello::{Answer, Hello, Welcome, Wish};
+use warden::place::Place;
 use warden::surviving;
 
 /// How long tenants may take to end in order, before this is given up. They end all the same.

@@ -1,7 +1,6 @@
 //! How this host comes to have a surviving warden: it is found at its name's socket, or started, and
 //! asked. All of it blocks, so it has a thread of its own.
 
-use super::place::Place;
 use super::{FoundListener, FoundMarks, FoundRun, NotRecovered, Survive};
 use crate::process::dying::is_dying;
 use crate::threads::clock;
@@ -20,6 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use warden::Report;
 use warden::hello::{Answer, Hello, Welcome, Wish};
+use warden::place::Place;
 use warden::ring::Written;
 use warden::surviving::{self, Delivery, FoundFiles};
 

@@ -1,7 +1,7 @@
 //! Where a surviving warden is found: the socket and the lock of its name, in a directory that only
-//! this user can reach.
+//! this user can reach. A host makes them, and a warden whose socket was removed makes them again.
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
 use rustix::io::Errno;
 use std::fs;
 use std::io;
@@ -15,6 +15,7 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// The files of a name.
 #[derive(Clone, Debug)]
 pub struct Place {
+    /// What the warden listens at.
     pub socket: PathBuf,
     lock: PathBuf,
 }
@@ -26,9 +27,20 @@ impl Place {
         Place { socket: file("sock"), lock: file("lock") }
     }
 
+    /// The files of the name whose socket has this path.
+    pub fn at(socket: &Path) -> Place {
+        Place { socket: socket.to_owned(), lock: socket.with_extension("lock") }
+    }
+
     /// The same, in a directory that is made if it is missing. An error, for people: others could
     /// reach it.
     pub fn prepare(directory: &Path, name: &str) -> io::Result<Place> {
+        Place::prepare_directory(directory)?;
+        Ok(Place::of(directory, name))
+    }
+
+    /// Makes the directory if it is missing.
+    pub fn prepare_directory(directory: &Path) -> io::Result<()> {
         let made = fs::DirBuilder::new().mode(DIRECTORY_MODE).create(directory);
         match made {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -39,8 +51,7 @@ impl Place {
             }
             _ => {}
         }
-        require_own(directory)?;
-        Ok(Place::of(directory, name))
+        require_own(directory)
     }
 
     /// The lock of the name, held by this process. `None` if another one holds it: a warden, or a
@@ -53,6 +64,13 @@ impl Place {
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Whether this is the file of the lock.
+    pub fn is_lock(&self, held: &OwnedFd) -> bool {
+        let held = fstat(held).map(|held| (held.st_dev, held.st_ino));
+        let file = fs::symlink_metadata(&self.lock).map(|file| (file.dev(), file.ino()));
+        held.ok().is_some_and(|held| file.ok() == Some(held))
     }
 
     /// Removes the socket of a warden that was killed. Only with the lock.
