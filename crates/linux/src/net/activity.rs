@@ -290,16 +290,17 @@ sys.stdin.readline()
         assert!(tree.activity().listens_on_udp);
     }
 
+    type Look = fn() -> io::Result<Vec<(u16, u32)>>;
+
     #[test]
     fn who_waits_to_be_accepted_is_seen_until_he_is() {
         for address in ["127.0.0.1:0", "[::]:0"] {
             let server = TcpListener::bind(address).unwrap();
             let port = server.local_addr().unwrap().port();
-            let waiting = |look: fn() -> io::Result<Vec<(u16, u32)>>| {
+            let waiting = |look: Look| {
                 look().unwrap().into_iter().find(|(at, _)| *at == port).map_or(0, |(_, many)| many)
             };
-            let looks: [fn() -> io::Result<Vec<(u16, u32)>>; 3] =
-                [backlogs, asked_backlogs, proc_net::waiting];
+            let looks: [Look; 3] = [backlogs, asked_backlogs, proc_net::waiting];
             assert_eq!(looks.map(waiting), [0; 3]);
             assert!(!backlogs().unwrap().iter().any(|(at, _)| *at == port));
             let visitors = [(); 2].map(|()| TcpStream::connect(("127.0.0.1", port)).unwrap());
