@@ -91,6 +91,7 @@ fn nothing_of_it_is_told_of_one_that_is_killed_meanwhile() {
     for parent in each_way() {
         let mut warden = Warden::start();
         let _tenant = holder(&mut warden, parent.as_ref());
+        warden.let_sleep(1, Depth::Frozen);
         warden.sleep(1, Depth::PagedOut);
         warden.stop(1, StopStage::Kill);
         assert_eq!(warden.expect_ended(1).how(), SIGKILL);
