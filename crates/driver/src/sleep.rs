@@ -56,6 +56,7 @@ pub(crate) struct Sleeping {
 /// A run that rests, or is about to.
 struct Resting {
     port: u16,
+    since_ms: u64,
     /// Which of all rests it is: counted anew when its tree stands.
     rest: u64,
     /// What it uses, once that was read while its tree stood.
@@ -74,13 +75,14 @@ enum Order {
 }
 
 impl Sleeping {
-    fn rests(&mut self, run: RunId, port: u16) {
+    fn rests(&mut self, run: RunId, port: u16, now_ms: u64) {
         self.last_rest += 1;
-        self.resting.insert(run, Resting { port, rest: self.last_rest, usage: None });
+        let since_ms = self.resting.get(&run).map_or(now_ms, |resting| resting.since_ms);
+        let resting = Resting { port, since_ms, rest: self.last_rest, usage: None };
+        self.resting.insert(run, resting);
         if port != 0 {
             self.run_at.insert(port, run);
         }
-        self.cpu_marks.remove(&run);
     }
 
     /// The tree stands, as deep as it was told: what was read of it before is old.
@@ -91,15 +93,18 @@ impl Sleeping {
         }
     }
 
-    fn is_up(&mut self, run: RunId) {
+    fn is_up(&mut self, run: RunId, now_ms: u64) {
         if let Some(resting) = self.resting.remove(&run) {
             self.run_at.remove(&resting.port);
+            if let Some(marks) = self.cpu_marks.get_mut(&run) {
+                marks.has_slept(now_ms.saturating_sub(resting.since_ms));
+            }
         }
     }
 
     /// Lets go of what is held for a run that is over.
     pub fn forget(&mut self, run: RunId) {
-        self.is_up(run);
+        self.is_up(run, 0);
         self.orders.remove(&run);
         self.cpu_marks.remove(&run);
     }
@@ -150,7 +155,7 @@ impl<M: Machine> Driver<M> {
             return Some(Input::Fact(run, Fact::RestFailed));
         };
         sleeping.drop_kept_connections(&[run]);
-        sleeping.rests(run, handle.port);
+        sleeping.rests(run, handle.port, self.machine.steady_ms());
         sleeping.orders.entry(run).or_default().push_back(Order::Rest);
         engine.rest(number, depth_of(depth));
         None
@@ -168,7 +173,7 @@ impl<M: Machine> Driver<M> {
             return Some(Input::Fact(run, Fact::RouseFailed));
         };
         engine.rouse(number);
-        sleeping.is_up(run);
+        sleeping.is_up(run, self.machine.steady_ms());
         sleeping.last_wake += 1;
         let wake = sleeping.last_wake;
         let order = Order::Rouse { wake, is_to_answer };
@@ -194,7 +199,7 @@ impl<M: Machine> Driver<M> {
                 // Where another order follows, it was overtaken by that, or does not matter any more.
                 if !sleeping.is_ordered(run) {
                     tracing::warn!(?run, errno, "a tenant cannot be frozen");
-                    sleeping.is_up(run);
+                    sleeping.is_up(run, self.machine.steady_ms());
                 }
                 self.feed_locked(&mut core, Input::Fact(run, Fact::RestFailed));
             }

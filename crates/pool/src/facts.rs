@@ -250,6 +250,9 @@ impl Pool {
     /// The process is gone.
     pub(crate) fn exited(&mut self, step: &mut Step, id: RunId, exit: Exit) {
         let observing = self.tells_observations();
+        if self.sleeps() {
+            self.announce_stop(step, id);
+        }
         let key = self.runs[&id].clone();
         let owns_failures_and_history = self.owns_failures_and_history(&key, id);
         let tenant = self.releases.tree_mut(&mut self.tenants, &key, id);
@@ -263,8 +266,6 @@ impl Pool {
             return;
         }
         let failed_start = matches!(tenant.state, State::Starting(_) | State::Probing(_));
-        self.announce_stop(step, id);
-        let tenant = self.releases.tree_mut(&mut self.tenants, &key, id);
         let run = tenant.state.run().expect("an exit belongs to a run");
         let by_itself = ExitReason::by_itself(exit.exit_code);
         let reason = run.cause.map_or(by_itself, Cause::exit_reason);

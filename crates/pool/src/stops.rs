@@ -69,7 +69,9 @@ impl Pool {
 
     /// Whether the run, which is to end, sleeps.
     fn is_to_be_roused(&self, id: RunId) -> bool {
-        matches!(&self.tree_of(id).state, State::Stopping(_, stop) if stop.slumber.is_some())
+        let has_slept =
+            |state: &State| matches!(state, State::Stopping(_, stop) if stop.slumber.is_some());
+        self.sleeps() && has_slept(&self.tree_of(id).state)
     }
 
     /// Takes the run out of service. Returns whether its process is known yet.

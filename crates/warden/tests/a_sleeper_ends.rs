@@ -26,8 +26,7 @@ fn saves(mark: &str, parent: Option<&Parent>) -> LaunchSpec {
 fn asleep(warden: &mut Warden, spec: &LaunchSpec) -> (Tenant, u64) {
     let (mut tenant, group) = groups::start(warden, 1, spec);
     assert_eq!(tenant.stdout.line(), "up");
-    warden.sleep(1, Depth::Frozen);
-    warden.expect_slept(1);
+    warden.let_sleep(1, Depth::Frozen);
     (tenant, group)
 }
 

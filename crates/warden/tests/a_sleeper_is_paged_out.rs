@@ -1,6 +1,8 @@
 //! The memory of a tree that sleeps is handed to swap where there is some, and is all there when the
 //! tree is woken; and where there is none, the tree sleeps all the same, and that is told.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure time")]
+
 mod support;
 
 use std::fs;
@@ -44,12 +46,10 @@ fn its_memory_goes_and_comes_back_as_it_was() {
         let mut warden = Warden::start();
         let mut tenant = holder(&mut warden, parent.as_ref());
         for _ in 0..3 {
-            warden.sleep(1, Depth::Frozen);
-            let (depth, before) = warden.expect_slept(1);
+            let (depth, before) = warden.let_sleep(1, Depth::Frozen);
             assert!(depth == Depth::Frozen && before > BYTES, "{depth:?} {before}");
             let begin = std::time::Instant::now();
-            warden.sleep(1, Depth::PagedOut);
-            let (depth, after) = warden.expect_slept(1);
+            let (depth, after) = warden.let_sleep(1, Depth::PagedOut);
             assert_eq!(depth, Depth::PagedOut);
             assert!(after < before / 4, "{before} -> {after}");
             println!("{before} -> {after} in {:?}", begin.elapsed());
@@ -60,8 +60,7 @@ fn its_memory_goes_and_comes_back_as_it_was() {
             assert_eq!(tenant.stdout.line(), format!("{BYTES} 0"));
         }
         // All at once.
-        warden.sleep(1, Depth::PagedOut);
-        assert_eq!(warden.expect_slept(1).0, Depth::PagedOut);
+        assert_eq!(warden.let_sleep(1, Depth::PagedOut).0, Depth::PagedOut);
     }
 }
 
@@ -73,15 +72,13 @@ fn an_order_to_wake_does_not_wait_for_all_of_it() {
     for parent in each_way() {
         let mut warden = Warden::start();
         let _tenant = holder(&mut warden, parent.as_ref());
-        warden.sleep(1, Depth::Frozen);
-        let (_, before) = warden.expect_slept(1);
+        let (_, before) = warden.let_sleep(1, Depth::Frozen);
         warden.sleep(1, Depth::PagedOut);
         warden.wake(1);
         let canceled = rustix::io::Errno::CANCELED.raw_os_error();
         assert_eq!(warden.report_about(1), Report::SleepFailed { run: 1, errno: canceled });
         assert_eq!(warden.report_about(1), Report::Awake { run: 1 });
-        warden.sleep(1, Depth::Frozen);
-        let (_, after) = warden.expect_slept(1);
+        let (_, after) = warden.let_sleep(1, Depth::Frozen);
         assert!(after > before / 2, "{before} -> {after}");
     }
 }
@@ -94,6 +91,7 @@ fn nothing_of_it_is_told_of_one_that_is_killed_meanwhile() {
     for parent in each_way() {
         let mut warden = Warden::start();
         let _tenant = holder(&mut warden, parent.as_ref());
+        warden.let_sleep(1, Depth::Frozen);
         warden.sleep(1, Depth::PagedOut);
         warden.stop(1, StopStage::Kill);
         assert_eq!(warden.expect_ended(1).how(), SIGKILL);
@@ -108,8 +106,7 @@ fn without_swap_it_sleeps_as_deep_as_it_can() {
     }
     let mut warden = Warden::start();
     let tenant = holder(&mut warden, None);
-    warden.sleep(1, Depth::PagedOut);
-    let (depth, rss_bytes) = warden.expect_slept(1);
+    let (depth, rss_bytes) = warden.let_sleep(1, Depth::PagedOut);
     assert!(depth == Depth::Frozen && rss_bytes > BYTES);
     warden.wake(1);
     assert_eq!(warden.report_about(1), Report::Awake { run: 1 });

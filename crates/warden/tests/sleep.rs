@@ -1,5 +1,7 @@
 //! A tree that sleeps runs nothing, whatever it is made of, and goes on where it was.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure time")]
+
 mod support;
 
 use std::collections::HashSet;
@@ -52,16 +54,14 @@ fn nothing_of_a_sleeping_tree_runs_and_all_of_it_does_when_it_is_woken() {
         let (spec, mark) = marked(SPINS);
         let mut tenant = start_spec(&mut warden, spec, parent.as_ref());
         assert_eq!(tenant.stdout.line(), "up");
-        warden.sleep(1, Depth::Frozen);
-        let (depth, rss_bytes) = warden.expect_slept(1);
+        let (depth, rss_bytes) = warden.let_sleep(1, Depth::Frozen);
         assert!(depth == Depth::Frozen && rss_bytes > 100_000, "{depth:?} {rss_bytes}");
         let before = ticks(&mark);
         assert_eq!(process::marked(&mark).len(), 4);
         std::thread::sleep(std::time::Duration::from_millis(100));
         assert_eq!(ticks(&mark), before);
         // It sleeps as deep already.
-        warden.sleep(1, Depth::Frozen);
-        assert_eq!(warden.expect_slept(1).0, Depth::Frozen);
+        assert_eq!(warden.let_sleep(1, Depth::Frozen).0, Depth::Frozen);
         for _ in 0..2 {
             warden.wake(1);
             assert_eq!(warden.report_about(1), Report::Awake { run: 1 });
@@ -96,8 +96,7 @@ fn it_goes_on_where_it_was() {
         let mut input = fs::OpenOptions::new().write(true).open(&fifo).expect("it reads");
         use std::io::Write;
         for number in 0..20 {
-            warden.sleep(1, Depth::Frozen);
-            warden.expect_slept(1);
+            warden.let_sleep(1, Depth::Frozen);
             writeln!(input, "line {number}").expect("written");
             assert!(!support::is_readable(tenant.stdout.as_fd(), std::time::Duration::ZERO));
             warden.wake(1);
@@ -126,8 +125,7 @@ fn a_tree_that_forks_without_end_stands() {
             assert_eq!(tenant.stdout.line(), "up");
             for _ in 0..10 {
                 let begin = std::time::Instant::now();
-                warden.sleep(1, Depth::Frozen);
-                warden.expect_slept(1);
+                warden.let_sleep(1, Depth::Frozen);
                 let took = begin.elapsed();
                 let members: HashSet<i32> = process::marked(&mark).into_iter().collect();
                 let before = ticks(&mark);
@@ -153,8 +151,7 @@ fn a_process_that_had_stopped_by_itself_stays_so() {
         let stopped = pids.into_iter().find(|pid| *pid != tenant.pid).expect("the other one");
         let state = |pid: Pid| process::ids(pid).expect("it is there").0;
         eventually("it has stopped", || state(stopped) == "T");
-        warden.sleep(1, Depth::Frozen);
-        warden.expect_slept(1);
+        warden.let_sleep(1, Depth::Frozen);
         warden.wake(1);
         assert_eq!(warden.report_about(1), Report::Awake { run: 1 });
         eventually("the others run", || state(tenant.pid) == "S");
@@ -184,8 +181,7 @@ fn no_parent_sees_its_child_stopped() {
     let mut tenant = warden.start_tenant(1, &support::spec(&[PYTHON, "-c", WATCHES]));
     assert_eq!(tenant.stdout.line(), "up");
     for _ in 0..50 {
-        warden.sleep(1, Depth::Frozen);
-        warden.expect_slept(1);
+        warden.let_sleep(1, Depth::Frozen);
         warden.wake(1);
         assert_eq!(warden.report_about(1), Report::Awake { run: 1 });
     }
@@ -205,8 +201,7 @@ fn a_process_that_has_left_the_group_sleeps_as_well() {
     if fs::write(outside, child.as_raw_pid().to_string()).is_err() {
         return eprintln!("skipped: the process cannot be moved");
     }
-    warden.sleep(1, Depth::Frozen);
-    warden.expect_slept(1);
+    warden.let_sleep(1, Depth::Frozen);
     let before = ticks(&mark);
     std::thread::sleep(std::time::Duration::from_millis(50));
     assert_eq!(ticks(&mark), before);
@@ -220,13 +215,11 @@ fn a_process_that_is_continued_from_outside_can_be_stopped_again() {
     let mut warden = Warden::start();
     let mut tenant = start(&mut warden, "echo up; while :; do :; done", None);
     assert_eq!(tenant.stdout.line(), "up");
-    warden.sleep(1, Depth::Frozen);
-    warden.expect_slept(1);
+    warden.let_sleep(1, Depth::Frozen);
     kill_process(tenant.pid, Signal::CONT).expect("it is there");
     warden.wake(1);
     assert_eq!(warden.report_about(1), Report::Awake { run: 1 });
-    warden.sleep(1, Depth::Frozen);
-    warden.expect_slept(1);
+    warden.let_sleep(1, Depth::Frozen);
     assert_eq!(process::ids(tenant.pid).expect("it is there").0, "T");
 }
 

@@ -1,9 +1,12 @@
 //! How much CPU time tenants use by themselves.
 //!
-//! What an awake tenant has used is marked at some moments, while nobody uses it. Between a mark that
-//! was taken after its last use and now, all that it has used was its own.
+//! What an awake tenant has used is marked at some moments. Between a mark that was taken after its
+//! last use and now, all that it has used was its own. Of one that was used since, all that it has
+//! used is at least no less: if that is little, it is not busy. So it is mostly known at once, when
+//! one that was just used is to make room. Time in which it slept does not count.
 
 use crate::Driver;
+use crate::core::Core;
 use crate::machine::{Engine, Machine};
 use linux::process::accounting::Root;
 use linux::threads::clock::Sleep;
@@ -16,8 +19,10 @@ const SPAN_MS: u64 = 10_000;
 const BUSY_FROM: u64 = 100;
 /// The CPU time of a tree is told in such steps.
 const STEP_MS: u64 = 10;
-/// The least time between two marks of all tenants.
+/// The time between two looks which tenants are to be marked: a third of that after which they may
+/// sleep, within these bounds.
 const SHORTEST_INTERVAL_MS: u64 = 100;
+const LONGEST_INTERVAL_MS: u64 = 3_000;
 /// With less time since its last use it is not known whether a tenant is busy; or half of the time
 /// after which it may sleep, if that is shorter.
 const SHORTEST_SPAN_MS: u64 = 1_000;
@@ -29,6 +34,15 @@ pub(super) struct CpuMark {
     /// The same moment in milliseconds since the epoch, as touches have it.
     pub wall_ms: u64,
     pub cpu_ms: u64,
+}
+
+impl CpuMark {
+    /// Whether more than a little was used since then; `None`: that is not long enough ago.
+    fn is_busy_since(&self, since: CpuMark, shortest_ms: u64) -> Option<bool> {
+        let span_ms = self.at_ms.saturating_sub(since.at_ms);
+        let used_ms = self.cpu_ms.saturating_sub(since.cpu_ms);
+        (span_ms >= shortest_ms).then_some(used_ms > (span_ms / BUSY_FROM).max(STEP_MS))
+    }
 }
 
 /// The last two marks of a run.
@@ -57,36 +71,50 @@ impl CpuMarks {
         self.before = self.last.replace(mark);
     }
 
-    /// Since when it is known what the run, last used at that time, has used by itself: for the
-    /// span that counts, or not much longer.
-    fn since(&self, touched_at_ms: u64, now_ms: u64) -> Option<CpuMark> {
-        let is_own = |mark: &&CpuMark| mark.wall_ms > touched_at_ms;
-        let last = self.last.as_ref().filter(is_own)?;
+    /// The earlier one of the marks for which this holds, unless the last one is old enough.
+    fn since(&self, now_ms: u64, holds: impl Fn(&CpuMark) -> bool) -> Option<CpuMark> {
+        let last = self.last.filter(|mark| holds(mark))?;
         let is_long = last.at_ms + SPAN_MS <= now_ms;
-        let earlier = self.before.as_ref().filter(is_own).filter(|_| !is_long);
-        Some(*earlier.unwrap_or(last))
+        let earlier = self.before.filter(|mark| holds(mark)).filter(|_| !is_long);
+        Some(earlier.unwrap_or(last))
     }
 
-    /// Whether there is no mark since the last use, or the last one is too old for the next look.
-    fn is_due(&self, touched_at_ms: u64, now_ms: u64) -> bool {
-        let last = self.last.filter(|mark| mark.wall_ms > touched_at_ms);
-        last.is_none_or(|last| last.at_ms + SPAN_MS <= now_ms)
+    /// Whether the run, last used at that time, is to be marked: it never was; not for long; or not
+    /// since its last use, which is a while ago.
+    fn is_due(&self, touched_at_ms: u64, now: (u64, u64), unused_for_ms: u64) -> bool {
+        let (at_ms, wall_ms) = now;
+        self.last.is_none_or(|last| {
+            let is_own = last.wall_ms > touched_at_ms;
+            last.at_ms + SPAN_MS <= at_ms || (!is_own && touched_at_ms + unused_for_ms <= wall_ms)
+        })
     }
 
     /// Whether the run is busy by itself, if that is known for long enough. If not, what is known
     /// begins now at the latest.
     pub fn is_busy(&mut self, touched_at_ms: u64, now: CpuMark, shortest_ms: u64) -> Known {
-        let since = self.since(touched_at_ms, now.at_ms).unwrap_or_else(|| {
+        let own = self.since(now.at_ms, |mark| mark.wall_ms > touched_at_ms);
+        let known = own.and_then(|since| now.is_busy_since(since, shortest_ms));
+        let with_uses = || {
+            let since = self.since(now.at_ms, |_| true)?;
+            now.is_busy_since(since, shortest_ms).filter(|is_busy| !is_busy)
+        };
+        if let Some(is_busy) = known.or_else(with_uses) {
+            self.waits_since = None;
+            return Known::Since { is_busy };
+        }
+        let since = own.unwrap_or_else(|| {
             self.add(now);
             now
         });
-        let span_ms = now.at_ms.saturating_sub(since.at_ms);
-        let used_ms = now.cpu_ms.saturating_sub(since.cpu_ms);
-        if span_ms < shortest_ms {
-            return Known::In { ms: shortest_ms - span_ms };
+        Known::In { ms: shortest_ms.saturating_sub(now.at_ms.saturating_sub(since.at_ms)) }
+    }
+
+    /// The run has slept for so long.
+    pub fn has_slept(&mut self, ms: u64) {
+        for mark in [&mut self.before, &mut self.last].into_iter().flatten() {
+            mark.at_ms += ms;
+            mark.wall_ms += ms;
         }
-        self.waits_since = None;
-        Known::Since { is_busy: used_ms > (span_ms / BUSY_FROM).max(STEP_MS) }
     }
 
     /// The run is to be looked at again, unless it was used since it was said so first: then this
@@ -111,14 +139,15 @@ impl<M: Machine> Driver<M> {
     /// Marks what awake tenants have used, again and again. Returns at once if none sleep.
     pub(crate) async fn mark_cpu(self: &Arc<Self>) {
         let Some(sleep) = self.settings.pool.sleep else { return };
-        let interval_ms = (sleep.after_ms / 3).clamp(SHORTEST_INTERVAL_MS, SPAN_MS);
+        let interval_ms = (sleep.after_ms / 3).clamp(SHORTEST_INTERVAL_MS, LONGEST_INTERVAL_MS);
         loop {
             let next_ms = self.machine.steady_ms() + interval_ms;
             while !self.machine.sleep_until(next_ms, Sleep::Sound).await {}
             let (engine, runs, trees) = {
                 let core = self.lock();
                 let Some(engine) = core.engine.engine().cloned() else { continue };
-                let (runs, trees): (Vec<RunId>, Vec<Root>) = self.trees_to_mark(&core).unzip();
+                let (runs, trees): (Vec<RunId>, Vec<Root>) =
+                    self.trees_to_mark(&core, interval_ms).unzip();
                 (engine, runs, trees)
             };
             if trees.is_empty() {
@@ -142,17 +171,19 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// The trees of unused tenants that have no mark since their last use, or none that is young.
+    /// The trees of awake tenants that are to be marked.
     fn trees_to_mark<'a>(
         &self,
-        core: &'a crate::core::Core<M>,
+        core: &'a Core<M>,
+        unused_for_ms: u64,
     ) -> impl Iterator<Item = (RunId, Root)> + use<'a, M> {
-        let now_ms = self.machine.steady_ms();
+        let now = (self.machine.steady_ms(), self.machine.wall_ms());
         core.runs.iter().filter_map(move |(run, handle)| {
             let (sleeping, root) = (core.sleeping.as_ref()?, handle.root?);
-            let lease = core.leases.lease(*run).filter(|lease| lease.uses() == 0)?;
+            let lease = core.leases.lease(*run)?;
+            let touched_at_ms = if lease.uses() == 0 { lease.touched_at_ms() } else { now.1 };
             let marks = sleeping.cpu_marks.get(run).copied().unwrap_or_default();
-            let is_due = marks.is_due(lease.touched_at_ms(), now_ms);
+            let is_due = marks.is_due(touched_at_ms, now, unused_for_ms);
             (is_due && !sleeping.resting.contains_key(run)).then_some((*run, root))
         })
     }
@@ -202,20 +233,37 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_just_used_is_known_not_to_be_busy_if_it_has_used_little_in_all() {
+        let mut marks = marked(&[(1_000, 100), (11_000, 180)]);
+        assert_eq!(marks.is_busy(13_900, mark(14_000, 220), 1_000), is_busy(false));
+        assert_eq!(marks.is_busy(13_900, mark(14_000, 240), 1_000), Known::In { ms: 1_000 });
+    }
+
+    #[test]
+    fn time_asleep_does_not_count() {
+        let mut marks = marked(&[(1_000, 100), (2_000, 100)]);
+        marks.has_slept(600_000);
+        assert_eq!(marks.is_busy(602_500, mark(602_600, 115), 1_000), is_busy(false));
+        assert_eq!(marks.is_busy(602_500, mark(602_600, 130), 1_000), Known::In { ms: 1_000 });
+    }
+
+    #[test]
     fn a_use_meanwhile_ends_the_wait() {
         let mut marks = CpuMarks::default();
         assert_eq!(marks.is_busy(500, mark(1_000, 0), 1_000), Known::In { ms: 1_000 });
         assert!(!marks.was_used_since_look(500));
-        assert_eq!(marks.is_busy(1_500, mark(2_000, 0), 1_000), Known::In { ms: 1_000 });
+        assert_eq!(marks.is_busy(1_500, mark(1_900, 50), 1_000), Known::In { ms: 1_000 });
         assert!(marks.was_used_since_look(1_500));
     }
 
     #[test]
-    fn a_mark_is_due_after_each_use_and_every_ten_seconds() {
+    fn a_mark_is_due_at_first_after_a_use_and_every_ten_seconds() {
         let marks = marked(&[(1_000, 100)]);
-        assert!(CpuMarks::default().is_due(0, 1));
-        assert!(!marks.is_due(500, 10_999));
-        assert!(marks.is_due(500, 11_000));
-        assert!(marks.is_due(1_000, 1_001), "it was used since");
+        let at = |ms| (ms, ms);
+        assert!(CpuMarks::default().is_due(0, at(1), 500));
+        assert!(!marks.is_due(500, at(10_999), 500));
+        assert!(marks.is_due(500, at(11_000), 500));
+        assert!(!marks.is_due(1_000, at(1_499), 500), "it may be used again at once");
+        assert!(marks.is_due(1_000, at(1_500), 500));
     }
 }

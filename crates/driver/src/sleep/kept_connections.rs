@@ -46,7 +46,9 @@ impl<M: Machine> Driver<M> {
                 lease.uses() == 0 && lease.touched_at_ms() + UNUSED_FOR_MS <= now_ms
             })
         };
-        let unused: Vec<RunId> = runs.keys().copied().filter(is_unused).collect();
+        // Of those that rest they were dropped.
+        let up = runs.keys().copied().filter(|run| !sleeping.resting.contains_key(run));
+        let unused: Vec<RunId> = up.filter(is_unused).collect();
         sleeping.drop_kept_connections(&unused);
     }
 }

@@ -100,10 +100,10 @@ mod tests {
     #[test]
     fn a_sleeper_is_read_once_until_it_is_up() {
         let mut sleeping = Sleeping::default();
-        sleeping.rests(RunId(1), 0);
+        sleeping.rests(RunId(1), 0, 0);
         sleeping.stands(RunId(1));
         assert_eq!(known(&sampled(&mut sleeping, &[1, 2])), [1]);
-        sleeping.is_up(RunId(1));
+        sleeping.is_up(RunId(1), 0);
         let next = ToSample::new([(RunId(1), OURS)].into_iter(), Some(&sleeping));
         assert_eq!(known(&next), [0; 0]);
     }
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_was_read_while_it_fell_or_before_it_was_paged_out_is_read_again() {
         let mut sleeping = Sleeping::default();
-        sleeping.rests(RunId(1), 0);
+        sleeping.rests(RunId(1), 0, 0);
         assert_eq!(known(&sampled(&mut sleeping, &[1])), [1]);
         sleeping.stands(RunId(1));
         let next = ToSample::new([(RunId(1), OURS)].into_iter(), Some(&sleeping));
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_reading_that_began_before_the_tree_stood_is_not_kept() {
         let mut sleeping = Sleeping::default();
-        sleeping.rests(RunId(1), 0);
+        sleeping.rests(RunId(1), 0, 0);
         let own = Root::Process(std::process::id());
         let reading = ToSample::new([(RunId(1), own)].into_iter(), Some(&sleeping));
         let sampled = reading.sample(&mut Sampler::default());

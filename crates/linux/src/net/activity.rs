@@ -5,7 +5,7 @@ use crate::net::listeners::{processes, sockets_of};
 use crate::net::proc_net;
 use crate::net::sock_diag::{
     self, Connection, DUMP, Message, Protocol, Question, TCP_ESTABLISHED, TCP_LISTEN,
-    UDP_UNCONNECTED,
+    UDP_UNCONNECTED, UnixConnection,
 };
 use crate::process::accounting::Root;
 use rustix::net::{AddressFamily, SocketFlags};
@@ -18,7 +18,8 @@ use std::os::fd::OwnedFd;
 /// What a tree does by itself over the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
-    /// Established connections that it has made to processes outside it.
+    /// Established connections that it has made to processes outside it; by unix sockets also those
+    /// that were made to it.
     pub outgoing: usize,
     /// Anybody may send datagrams to it. A socket that is connected, as for a question to a name
     /// server, does not count.
@@ -31,6 +32,8 @@ struct Sockets {
     /// The ports by the inodes of the sockets that listen on them.
     listening: HashMap<u64, u16>,
     udp: HashSet<u64>,
+    /// None where `/proc` is read, which does not tell both ends.
+    unix: Vec<UnixConnection>,
 }
 
 /// What each tree does; `None` for one with a process that may not be looked into. The time grows
@@ -100,7 +103,8 @@ impl Sockets {
         })?;
         // The kernel has a module of its own for them.
         let udp = asked_udp(&socket).or_else(|_| proc_net::open_to_datagrams("self"))?;
-        Ok(Sockets { established, listening, udp: udp.into_iter().collect() })
+        let unix = asked_unix(&socket).unwrap_or_default();
+        Ok(Sockets { established, listening, udp: udp.into_iter().collect(), unix })
     }
 
     /// Those in the network namespace of a process.
@@ -111,6 +115,7 @@ impl Sockets {
             established: proc_net::connections_of(pid)?,
             listening: listening.map(|socket| (socket.inode, socket.local_port)).collect(),
             udp: proc_net::open_to_datagrams(pid)?.into_iter().collect(),
+            unix: Vec::new(),
         })
     }
 
@@ -129,9 +134,12 @@ impl Sockets {
                 ends.map(|end| (end.local, end.remote)).collect()
             }
         };
+        let leads_out =
+            |end: &&UnixConnection| own.contains(&end.inode) && !own.contains(&end.peer);
+        let unix = self.unix.iter().filter(leads_out).count();
         let is_within = |end: &&&Connection| within.contains(&(end.remote, end.local));
         Activity {
-            outgoing: made.len() - made.iter().filter(is_within).count(),
+            outgoing: made.len() - made.iter().filter(is_within).count() + unix,
             listens_on_udp: own.iter().any(|inode| self.udp.contains(inode)),
         }
     }
@@ -142,6 +150,13 @@ fn asked_udp(socket: &OwnedFd) -> io::Result<Vec<u64>> {
     dump(socket, Protocol::Udp, 1 << UDP_UNCONNECTED, |message| {
         found.extend(message.socket().map(|socket| socket.inode));
     })?;
+    Ok(found)
+}
+
+fn asked_unix(socket: &OwnedFd) -> io::Result<Vec<UnixConnection>> {
+    let mut found = Vec::new();
+    sock_diag::ask_for_unix(socket)?;
+    sock_diag::receive_dump(socket, |message| found.extend(message.unix_connection()))?;
     Ok(found)
 }
 
@@ -171,6 +186,7 @@ mod tests {
     use super::*;
     use std::io::{BufRead, BufReader, Write};
     use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::unix::net::UnixListener;
     use std::process::{Child, Command, Stdio};
 
     const PYTHON: &str = "/usr/bin/python3";
@@ -252,6 +268,37 @@ made.pop().close(); print('one', flush=True); sys.stdin.readline()
     }
 
     #[test]
+    fn a_unix_socket_that_leads_out_counts_and_a_pair_within_the_tree_does_not() {
+        let path = std::env::temp_dir().join(format!("activity-{}.sock", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let outside = UnixListener::bind(&path).unwrap();
+        let script = format!(
+            "
+import os, socket, sys
+ours, childs = socket.socketpair()
+if os.fork() == 0:
+    ours.close(); childs.recv(1); os._exit(0)
+childs.close()
+datagrams = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+print('pairs', flush=True); sys.stdin.readline()
+database = socket.socket(socket.AF_UNIX); database.connect({:?})
+print('connected', flush=True); sys.stdin.readline()
+database.close(); print('closed', flush=True); sys.stdin.readline()
+",
+            path.to_str().unwrap()
+        );
+        let Some(mut tree) = Tree::run(&script) else { return };
+        let root = Root::Process(tree.0.id());
+        for (said, outgoing) in [("pairs", 0), ("connected", 1), ("closed", 0)] {
+            assert_eq!(tree.line(), said);
+            assert_eq!(of_trees(&[root]).unwrap()[0].unwrap().outgoing, outgoing, "{said}");
+            tree.go_on();
+        }
+        drop(outside);
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
     fn an_open_udp_socket_counts_and_a_connected_one_does_not() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let script = format!(
@@ -290,16 +337,17 @@ sys.stdin.readline()
         assert!(tree.activity().listens_on_udp);
     }
 
+    type Look = fn() -> io::Result<Vec<(u16, u32)>>;
+
     #[test]
     fn who_waits_to_be_accepted_is_seen_until_he_is() {
         for address in ["127.0.0.1:0", "[::]:0"] {
             let server = TcpListener::bind(address).unwrap();
             let port = server.local_addr().unwrap().port();
-            let waiting = |look: fn() -> io::Result<Vec<(u16, u32)>>| {
+            let waiting = |look: Look| {
                 look().unwrap().into_iter().find(|(at, _)| *at == port).map_or(0, |(_, many)| many)
             };
-            let looks: [fn() -> io::Result<Vec<(u16, u32)>>; 3] =
-                [backlogs, asked_backlogs, proc_net::waiting];
+            let looks: [Look; 3] = [backlogs, asked_backlogs, proc_net::waiting];
             assert_eq!(looks.map(waiting), [0; 3]);
             assert!(!backlogs().unwrap().iter().any(|(at, _)| *at == port));
             let visitors = [(); 2].map(|()| TcpStream::connect(("127.0.0.1", port)).unwrap());

@@ -108,6 +108,36 @@ fn request(question: &Question) -> [u8; REQUEST_BYTES] {
     bytes
 }
 
+const UNIX_REQUEST_BYTES: usize = HEADER_BYTES + 24;
+/// The size of a `unix_diag_msg`, which attributes follow.
+const UNIX_SOCKET_BYTES: usize = 16;
+/// Asks for the other end of each socket, and the attribute that tells it.
+const UDIAG_SHOW_PEER: u32 = 4;
+const UNIX_DIAG_PEER: u16 = 2;
+
+/// Asks for all connected unix sockets, as [`ask`] does for others.
+pub fn ask_for_unix(socket: &OwnedFd) -> io::Result<()> {
+    let mut bytes = [0u8; UNIX_REQUEST_BYTES];
+    let mut put =
+        |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
+    put(0, &(UNIX_REQUEST_BYTES as u32).to_ne_bytes());
+    put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    put(6, &(NLM_F_REQUEST | DUMP).to_ne_bytes());
+    put(HEADER_BYTES, &[AddressFamily::UNIX.as_raw() as u8]);
+    put(HEADER_BYTES + 4, &(1u32 << TCP_ESTABLISHED).to_ne_bytes());
+    put(HEADER_BYTES + 12, &UDIAG_SHOW_PEER.to_ne_bytes());
+    put(UNIX_REQUEST_BYTES - 8, &[0xff; 8]); // no cookie
+    sendto(socket, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    Ok(())
+}
+
+/// One end of a connection by a unix socket that keeps what is sent in order; datagrams are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnixConnection {
+    pub inode: u64,
+    pub peer: u64,
+}
+
 /// One message of an answer.
 pub struct Message<'a> {
     kind: u16,
@@ -187,19 +217,18 @@ impl Message<'_> {
         Some(u32::from_ne_bytes(bytes[56..60].try_into().ok()?))
     }
 
-    /// Finds an attribute. Each is a length (header included), a type and a value, and begins at a
-    /// multiple of four bytes.
+    /// Decodes a `unix_diag_msg`: family, type, state, a byte of nothing, the inode, and the cookie.
+    pub fn unix_connection(&self) -> Option<UnixConnection> {
+        let kinds = [SocketType::STREAM, SocketType::SEQPACKET].map(|kind| kind.as_raw() as u8);
+        let bytes = self.body.get(..8).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
+        let inode = u32::from_ne_bytes(bytes[4..].try_into().ok()?).into();
+        let peer = attribute_in(self.body.get(UNIX_SOCKET_BYTES..)?, UNIX_DIAG_PEER)?;
+        let peer = u32::from_ne_bytes(*peer.first_chunk()?).into();
+        kinds.contains(&bytes[1]).then_some(UnixConnection { inode, peer })
+    }
+
     fn attribute(&self, wanted: u16) -> Option<&[u8]> {
-        let mut rest = self.body.get(SOCKET_BYTES..)?;
-        loop {
-            let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
-            let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
-            let value = rest.get(4..length)?;
-            if kind == wanted {
-                return Some(value);
-            }
-            rest = rest.get(length.next_multiple_of(4)..)?;
-        }
+        attribute_in(self.body.get(SOCKET_BYTES..)?, wanted)
     }
 
     pub fn is_last(&self) -> bool {
@@ -208,6 +237,20 @@ impl Message<'_> {
 
     pub fn is_error(&self) -> bool {
         self.kind == NLMSG_ERROR
+    }
+}
+
+/// Finds an attribute. Each is a length (header included), a type and a value, and begins at a
+/// multiple of four bytes.
+fn attribute_in(mut rest: &[u8], wanted: u16) -> Option<&[u8]> {
+    loop {
+        let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
+        let value = rest.get(4..length)?;
+        if kind == wanted {
+            return Some(value);
+        }
+        rest = rest.get(length.next_multiple_of(4)..)?;
     }
 }
 

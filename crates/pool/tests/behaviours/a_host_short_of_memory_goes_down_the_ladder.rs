@@ -56,3 +56,36 @@ fn where_nothing_can_be_paged_out_tenants_are_stopped() {
     bench.fact(sleeper, frozen());
     assert!(rouses(&short(&mut bench), sleeper));
 }
+
+#[test]
+fn connections_are_looked_for_before_a_tenant_is_stopped() {
+    let mut bench = Bench::new(Config { heeds_connections: true, ..config() });
+    let (older, newer) = (bench.running("a"), bench.running("b"));
+    bench.pass(10);
+    assert_eq!(short(&mut bench), [Action::LookForConnections]);
+    assert_eq!(events(&bench.look(&[older])), [Event::LruEvict { run: newer }]);
+}
+
+#[test]
+fn the_costliest_is_stopped_first_where_tenants_leave_by_cost() {
+    let mut bench = Bench::new(Config { evicts_by_cost: true, ..config() });
+    let (small, large) = (bench.running("a"), bench.running("b"));
+    for (run, rss_bytes) in [(small, 1_000), (large, 9_000)] {
+        bench.fact(run, Fact::Sampled { cpu_ms: 1, rss_bytes, regular: false });
+    }
+    bench.pass(10);
+    assert_eq!(events(&short(&mut bench)), [Event::LruEvict { run: large }]);
+}
+
+#[test]
+fn a_sleeper_that_could_not_be_paged_out_does_not_keep_the_next_from_being_tried() {
+    let mut bench = Bench::new(sleepy());
+    let one = bench.asleep("a");
+    assert!(rests(&bench.tick_when_due(), one, Depth::PagedOut));
+    bench.fact(one, frozen());
+    let other = bench.asleep("b");
+    assert!(rests(&bench.tick_when_due(), other, Depth::PagedOut));
+    bench.fact(other, paged_out());
+    let third = bench.asleep("c");
+    assert!(rests(&short(&mut bench), third, Depth::PagedOut));
+}

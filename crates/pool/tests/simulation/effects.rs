@@ -174,7 +174,7 @@ impl Book {
                 run.evicted_step = step;
                 run.cause.get_or_insert(ExitReason::LruEvicted);
             }
-            Event::Sleep { .. } | Event::Wake { .. } => run.sleep_event(event, now_ms, step),
+            Event::Sleep { .. } | Event::Wake { .. } => run.sleep_event(event, now_ms),
             Event::Observation { cpu_ms, .. } => (run.cpu_ms, run.observed_step) = (*cpu_ms, step),
             Event::Backoff { .. } | Event::Drain | Event::Detach => {}
         }

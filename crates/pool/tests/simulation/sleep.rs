@@ -64,7 +64,7 @@ pub enum Asked {
 }
 
 impl RunRecord {
-    pub fn sleep_event(&mut self, event: &Event, now_ms: u64, _step: u64) {
+    pub fn sleep_event(&mut self, event: &Event, now_ms: u64) {
         match event {
             Event::Sleep { depth, .. } => {
                 self.sleep.is_roomless |= self.sleep.told.is_none();
@@ -103,7 +103,7 @@ impl Book {
     pub fn pressure(&mut self, is_short: bool) {
         let rests = |run: &RunRecord| {
             let SleepRecord { stands, told, wanted, is_doubtful, rests, rouses, .. } = run.sleep;
-            let is_left_alone = !(wanted || is_doubtful) && !self.is_kept(run.key);
+            let is_left_alone = !(wanted || is_doubtful || self.is_kept(run.key));
             run.is_asleep()
                 && is_left_alone
                 && !self.is_warm(run)

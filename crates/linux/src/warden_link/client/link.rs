@@ -254,7 +254,7 @@ mod tests {
     use std::fs::File;
     use std::os::fd::AsFd;
     use tokio::sync::{Semaphore, oneshot};
-    use warden::{COMMAND_BYTES, Command, Descriptor, LaunchSpec, StopStage};
+    use warden::{COMMAND_BYTES, Command, Depth, Descriptor, LaunchSpec, StopStage};
 
     /// So many descriptors in flight that the user may send no more.
     struct Crowd(
@@ -344,6 +344,33 @@ mod tests {
         // The event of the socket has not been seen yet.
         assert!(link.carry_out(stop(1)).await.is_err());
         assert_eq!(noticed.try_recv(), Ok(Notice::Fenced));
+        drop(orders);
+    }
+
+    #[tokio::test]
+    async fn what_comes_of_orders_to_sleep_and_to_wake_is_told_to_the_run_in_its_order() {
+        let (ours, warden) = host::connection().unwrap();
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let link = Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver);
+        let (notices, _noticed) = mpsc::unbounded_channel();
+        let (order, mut launched) = launch(7);
+        let pending = order.pending.unwrap();
+        let mut link = link.surviving([(7, pending)].into(), Traces::default(), notices);
+        let (slept, failed) = (
+            Report::Slept { run: 7, depth: Depth::PagedOut, rss_bytes: 9 },
+            Report::SleepFailed { run: 7, errno: 4 },
+        );
+        let of_another = Report::Awake { run: 8 };
+        [slept, of_another, failed, Report::Awake { run: 7 }].map(|report| link.pass_on(report));
+        let told = [(); 3].map(|()| launched.rests.try_recv().unwrap());
+        let slept = Rest::Slept { depth: Depth::PagedOut, rss_bytes: 9 };
+        assert_eq!(told, [slept, Rest::Failed { errno: 4 }, Rest::Awake]);
+        assert!(launched.rests.try_recv().is_err());
+        for packet in [Packet::Sleep(Depth::Frozen), Packet::Wake] {
+            packet.send(link.socket.get_ref(), 7).unwrap();
+        }
+        let sleep = Command::Sleep { run: 7, depth: Depth::Frozen };
+        assert_eq!(commands(&warden), [sleep, Command::Wake { run: 7 }]);
         drop(orders);
     }
 
