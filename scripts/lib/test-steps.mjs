@@ -85,6 +85,7 @@ export function stages() {
       [
         bunTests('bun test, processes', '__test__/processes'),
         bunTests('bun test, survive', '__test__/survive'),
+        bunTests('bun test, sleep', '__test__/sleep'),
       ],
       [
         bunTests('bun test, gateway', '__test__/gateway', [IN_BROWSERS]),
@@ -100,6 +101,7 @@ export function stages() {
           '__test__/node/',
           '__test__/processes/',
           '__test__/readme/',
+          '__test__/sleep/',
           '__test__/survive/',
           '__test__/walls/',
         ]),
