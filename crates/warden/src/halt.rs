@@ -7,8 +7,8 @@
 //! new or has ended since the last one: children of a process that ends become the keeper's, and
 //! are found at the next look.
 //!
-//! A parent may hear of a child that stops, also when it is about to stop itself. So for a while a
-//! process is stopped only once its parent stands.
+//! A parent may hear of a child that stops, also when it is about to stop itself. So a process is
+//! stopped only once its parent stands, unless the tree grows meanwhile or that takes long.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
@@ -26,8 +26,8 @@ use warden::planted::{Bug, planted};
 /// long on a busy machine.
 pub const FALL_MS: u64 = 1_000;
 
-/// For how long processes are stopped after their parents. On a busy machine each needs its turn.
-const PARENTS_FIRST_MS: u64 = 5;
+/// For how long processes are stopped only after their parents. On a busy machine each needs its turn.
+const PARENTS_FIRST_MS: u64 = FALL_MS / 2;
 
 /// The time between two looks at a tree that grows, and the longest between two.
 const LOOK_FIRST_US: i64 = 150;
@@ -106,8 +106,7 @@ pub fn halt(
             return Err(errno);
         }
         // A tree that grows is to be overtaken; one that does not only needs processors.
-        let grows = std::mem::take(&mut looks.has_grown);
-        pause_us = if grows { LOOK_FIRST_US } else { (pause_us * 2).min(LOOK_MAX_US) };
+        pause_us = if looks.has_grown { LOOK_FIRST_US } else { (pause_us * 2).min(LOOK_MAX_US) };
     }
 }
 
@@ -141,7 +140,11 @@ impl Looks<'_> {
         let children = children.filter(|child| !self.scope.spared.contains(child));
         // Each with whether it may be stopped.
         let mut to_visit: VecDeque<(Pid, bool)> = children.map(|child| (child, true)).collect();
+        if self.taken > 2 && self.has_grown {
+            self.parents_first_until_ms = 0;
+        }
         let are_all_stopped = clock::now_ms() >= self.parents_first_until_ms;
+        self.has_grown = false;
         let mut all_stand = true;
         while let Some((pid, may_stop)) = to_visit.pop_front() {
             all_stand &= self.visit(pid, may_stop)?;

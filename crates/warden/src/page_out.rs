@@ -69,9 +69,13 @@ impl PageOut {
         Some(PageOut { way, has_worked: false })
     }
 
-    /// Does one step. Returns whether there are others.
+    /// Does one step, which keeps tenants that run waiting no more than another of them would. Returns
+    /// whether there are others.
     pub fn go_on(&mut self) -> bool {
-        priority::give_way();
+        priority::as_the_host(|| self.step())
+    }
+
+    fn step(&mut self) -> bool {
         let has_worked = &mut self.has_worked;
         match &mut self.way {
             Way::Group { file, left_bytes, failures } => {

@@ -361,7 +361,8 @@ mod tests {
             Report::SleepFailed { run: 7, errno: 4 },
         );
         let of_another = Report::Awake { run: 8 };
-        [slept, of_another, failed, Report::Awake { run: 7 }].map(|report| link.pass_on(report));
+        let reports = [slept, of_another, failed, Report::Awake { run: 7 }];
+        reports.into_iter().for_each(|report| link.pass_on(report));
         let told = [(); 3].map(|()| launched.rests.try_recv().unwrap());
         let slept = Rest::Slept { depth: Depth::PagedOut, rss_bytes: 9 };
         assert_eq!(told, [slept, Rest::Failed { errno: 4 }, Rest::Awake]);
