@@ -79,6 +79,7 @@ test.each([
     expect(spawns).toBeLessThanOrEqual(1);
     expect(counts.toSorted((a, b) => a - b)).toEqual(counts.map((_, index) => index + 1));
   }
-  // They did sleep.
+  // With less room most are stopped instead, as they are used again too soon to be known to sleep well.
+  if (maxConcurrent < KEYS.length) return;
   expect(events.filter(({ type }) => type === 'wake').length).toBeGreaterThan(KEYS.length);
 });
