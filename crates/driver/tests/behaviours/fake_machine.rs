@@ -53,10 +53,8 @@ pub struct FakeEngine {
     pub rests: Mutex<Vec<(u64, Option<Depth>)>>,
     /// The ports with open connections; `None`: they cannot be seen.
     pub connected: Mutex<Option<BTreeSet<u16>>>,
-    /// What each tree is seen to do by itself, how often that was looked at, and the CPU time that
-    /// all have used.
+    /// What each tree is seen to do by itself, and the CPU time that all have used.
     pub activity: Mutex<Activity>,
-    pub looks: AtomicUsize,
     pub cpu_ms: AtomicU64,
     /// The connections that wait to be taken in.
     pub backlogs: Mutex<Vec<(u16, u32)>>,
@@ -117,7 +115,6 @@ impl FakeMachine {
             rests: Mutex::default(),
             connected: Mutex::default(),
             activity: Mutex::default(),
-            looks: AtomicUsize::new(0),
             cpu_ms: AtomicU64::new(0),
             backlogs: Mutex::default(),
             takes_none: AtomicBool::new(false),
