@@ -52,7 +52,7 @@ test('what is open when its time is up is counted, and what ends before is not',
   }
 });
 
-test('a host says at its end how many requests it has broken off', async () => {
+test.concurrent('a host says at its end how many requests it has broken off', async () => {
   using place = directory();
   await using tenants = new Tenants().add('slow', SLOW);
   const { host, port, control } = await serve(place, tenants.root);
@@ -65,7 +65,7 @@ test('a host says at its end how many requests it has broken off', async () => {
   await Promise.all([waiting, logs.end()]);
 }, 30_000);
 
-test('so does one that is drained, and one that leaves its tenants to the next', async () => {
+test.concurrent('so does one that is drained, and one that leaves its tenants to the next', async () => {
   using place = directory();
   await using tenants = new Tenants().add('slow', SLOW);
   await using world = setUp([]);

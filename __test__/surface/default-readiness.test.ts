@@ -281,7 +281,8 @@ test('a tenant that does not answer in time is told with its key, its port and i
   );
 });
 
-test.each([
+// At once, as each waits for as long as it may take on an emulated processor.
+test.concurrent.each([
   ['nothing listens there', undefined],
   ['ends each connection without an answer', (socket: Socket) => void socket.destroy()],
   ['what it answers is no HTTP', (socket: Socket) => void socket.end('ok')],
@@ -292,7 +293,7 @@ test.each([
   expect((await rejectionOf(bench.runtime.ensure('a'))).message).toContain(found);
 });
 
-test.each(['TLS', 'HTTP/2'])(
+test.concurrent.each(['TLS', 'HTTP/2'])(
   'a server that speaks %s alone is not ready, and the error says so',
   async (what) => {
     // It takes three requests and two greetings before the last of them has its answer.

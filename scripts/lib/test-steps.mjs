@@ -86,13 +86,6 @@ export function stages() {
         bunTests('bun test, processes', '__test__/processes'),
         bunTests('bun test, survive', '__test__/survive'),
         bunTests('bun test, sleep', '__test__/sleep'),
-      ],
-      [
-        bunTests('bun test, gateway', '__test__/gateway', [IN_BROWSERS]),
-        bunTests('bun test, control', '__test__/control'),
-        commandTests(),
-        inBrowser('dashboard', '__test__/dashboard'),
-        inBrowser('gateway in a browser', IN_BROWSERS),
         bunTests('bun test, surface', '__test__', [
           '__test__/command/',
           '__test__/control/',
@@ -105,6 +98,13 @@ export function stages() {
           '__test__/survive/',
           '__test__/walls/',
         ]),
+      ],
+      [
+        bunTests('bun test, gateway', '__test__/gateway', [IN_BROWSERS]),
+        bunTests('bun test, control', '__test__/control'),
+        commandTests(),
+        inBrowser('dashboard', '__test__/dashboard'),
+        inBrowser('gateway in a browser', IN_BROWSERS),
         nodeTests(),
         bunTests('README and docs', '__test__/readme'),
         installationTests(),
