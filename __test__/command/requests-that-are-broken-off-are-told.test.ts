@@ -52,44 +52,52 @@ test('what is open when its time is up is counted, and what ends before is not',
   }
 });
 
-test.concurrent('a host says at its end how many requests it has broken off', async () => {
-  using place = directory();
-  await using tenants = new Tenants().add('slow', SLOW);
-  const { host, port, control } = await serve(place, tenants.root);
-  const waiting = get(port, 'slow', '/wait').catch(() => {});
-  const logs = start(['logs', '-f', ...control]);
-  await logs.says(/asked/);
-  expect((await host.end('SIGTERM')).code).toBe(0);
-  expect(host.stderr).toContain('1 open request may end first');
-  expect(host.stderr).toEndWith('1 open request was broken off.\n');
-  await Promise.all([waiting, logs.end()]);
-}, 30_000);
-
-test.concurrent('so does one that is drained, and one that leaves its tenants to the next', async () => {
-  using place = directory();
-  await using tenants = new Tenants().add('slow', SLOW);
-  await using world = setUp([]);
-  world.tenants.add('slow', SLOW);
-  const survivor = { path: world.runtimeDirectory, socket: `${world.runtimeDirectory}/control` };
-  const named = ['--survive', world.name];
-  const hosts = await Promise.all([
-    serve(place, tenants.root),
-    serve(survivor, world.tenants.root, named, { env: world.env }),
-  ]);
-  const [drained, left] = hosts;
-  const waiting = hosts.map(({ port }) => get(port, 'slow', '/wait').catch(() => {}));
-  for (const { control } of hosts) {
+test.concurrent(
+  'a host says at its end how many requests it has broken off',
+  async () => {
+    using place = directory();
+    await using tenants = new Tenants().add('slow', SLOW);
+    const { host, port, control } = await serve(place, tenants.root);
+    const waiting = get(port, 'slow', '/wait').catch(() => {});
     const logs = start(['logs', '-f', ...control]);
     await logs.says(/asked/);
-    await logs.end();
-  }
-  const drain = start(['drain', ...drained.control]);
-  left.host.process.kill('SIGUSR2');
-  for (const { host } of hosts) {
-    expect((await within('the end', host.ended, 60_000)).code).toBe(0);
+    expect((await host.end('SIGTERM')).code).toBe(0);
+    expect(host.stderr).toContain('1 open request may end first');
     expect(host.stderr).toEndWith('1 open request was broken off.\n');
-  }
-  expect((await drain.ended).code).toBe(0);
-  await Promise.all(waiting);
-  await endLeft(world.name, world.env);
-}, 90_000);
+    await Promise.all([waiting, logs.end()]);
+  },
+  30_000,
+);
+
+test.concurrent(
+  'so does one that is drained, and one that leaves its tenants to the next',
+  async () => {
+    using place = directory();
+    await using tenants = new Tenants().add('slow', SLOW);
+    await using world = setUp([]);
+    world.tenants.add('slow', SLOW);
+    const survivor = { path: world.runtimeDirectory, socket: `${world.runtimeDirectory}/control` };
+    const named = ['--survive', world.name];
+    const hosts = await Promise.all([
+      serve(place, tenants.root),
+      serve(survivor, world.tenants.root, named, { env: world.env }),
+    ]);
+    const [drained, left] = hosts;
+    const waiting = hosts.map(({ port }) => get(port, 'slow', '/wait').catch(() => {}));
+    for (const { control } of hosts) {
+      const logs = start(['logs', '-f', ...control]);
+      await logs.says(/asked/);
+      await logs.end();
+    }
+    const drain = start(['drain', ...drained.control]);
+    left.host.process.kill('SIGUSR2');
+    for (const { host } of hosts) {
+      expect((await within('the end', host.ended, 60_000)).code).toBe(0);
+      expect(host.stderr).toEndWith('1 open request was broken off.\n');
+    }
+    expect((await drain.ended).code).toBe(0);
+    await Promise.all(waiting);
+    await endLeft(world.name, world.env);
+  },
+  90_000,
+);
