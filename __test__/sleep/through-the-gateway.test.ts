@@ -89,5 +89,5 @@ test('a visitor who comes around the gateway wakes it', async () => {
   const answer = await within('an answer', answered);
   expect(answer).toStartWith('HTTP/1.1 200');
   expect(answer).toContain(`"pid":${pid}`);
-  expect(count('wake', 'hello')).toBe(1);
+  await until('its waking is told', () => count('wake', 'hello') === 1);
 });
