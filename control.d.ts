@@ -223,7 +223,7 @@ export type ControlTenant = {
   /** All that are over. */
   requests: number;
   requestsPerSecond: number;
-  /** Its answers of 5xx a second, over the last minute, since it was last started; what it broke off included. */
+  /** Its answers of 5xx a second, over the last minute, since it was last started; what it broke off or did not take included. */
   errorsPerSecond: number;
   /** The same of what the gateway refused with 5xx, as when too many requests come at once. */
   refusedPerSecond: number;

@@ -252,8 +252,8 @@ export type GatewayKeyStats = {
   /**
    * Of one key: how many of those of `5xx` are refusals of the gateway's, which the tenant has no part
    * in: too many requests at once, no room, a start that failed or took too long, back-off, a host
-   * that ends. The others are the tenant's: its own answers, and those that it broke off. It is not
-   * enumerable.
+   * that ends. The others are the tenant's: its own answers, and what it broke off or did not
+   * take. It is not enumerable.
    */
   readonly refused?: number;
   /**

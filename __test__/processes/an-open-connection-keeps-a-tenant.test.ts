@@ -11,6 +11,7 @@ import {
   patientServer,
   pause,
   type Pool,
+  until,
   within,
 } from '../support/processes/index.ts';
 
@@ -175,7 +176,7 @@ test('a connection that the tenant itself has opened does not keep it', async ()
       expect(await answer.text()).toBe('connected');
       return { close() {} };
     });
-    expect(accepted).toBe(1);
+    await until('it is accepted', () => accepted === 1);
     expect((await pool.events.exit('app')).reason).toBe('idle-killed');
     await pool.dispose();
   } finally {

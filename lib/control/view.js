@@ -79,8 +79,20 @@ export function createView(given) {
    */
   async function end({ key, state }) {
     if (COMING_UP.includes(state)) await runtime.ensure(key).catch(() => {});
-    const open = () =>
-      gateways.reduce((sum, gateway) => sum + gateway.stats().byKey(key).inFlight, 0);
+    let least = Infinity;
+    const open = () => {
+      const now = gateways.map((gateway) => gateway.stats().byKey(key).inFlight);
+      // Its own become fewer: what comes meanwhile is being refused.
+      least = Math.min(
+        least,
+        now.reduce((sum, count) => sum + count, 0),
+      );
+      return least;
+    };
+    if (open() === 0) {
+      await runtime.kill(key);
+      return 0;
+    }
     // The longest time of the runtime's gateways counts.
     const drainMs = Math.max(0, ...core.gateways.values());
     return countBrokenOff(open, drainMs, () => runtime.kill(key));

@@ -197,7 +197,8 @@ export function problemOf(condition) {
   if (condition.errorsPerSecond > 0) {
     return {
       code: 'SERVER_ERRORS',
-      summary: 'answered requests with 5xx, or broke them off, in the last minute',
+      summary:
+        'answered requests with 5xx, broke them off or did not take them, in the last minute',
       advice: 'See its log for what it failed at.',
       lines: [],
       at: now,

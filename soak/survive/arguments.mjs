@@ -36,6 +36,8 @@ export function readSurviveArguments() {
   };
   const upgrades = number('upgrades', values.upgrades, 0);
   const losses = number('losses', values.losses ?? (upgrades > 0 ? '0' : '10000'), 0);
+  if (losses + upgrades === 0)
+    return wrongUse('--losses 0 without --upgrades is nothing to do', USAGE);
   const tenants = number('tenants', values.tenants, 1);
   const rate = number('rate', values.rate, 1);
   const sockets = number('sockets', values.sockets, 1);

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
+use tokio::task::coop;
 use tokio::time::Sleep;
 
 /// A timer that is set anew only when it has gone off too early: most of its deadlines are moved
@@ -26,8 +27,9 @@ impl Alarm {
         if is_set && !sleep.is_elapsed() {
             return Poll::Pending;
         }
-        self.task = Some(context.waker().clone());
         loop {
+            // A task whose budget is used up cannot set the timer, and is woken at once to try again.
+            self.task = coop::has_budget_remaining().then(|| context.waker().clone());
             ready!(sleep.as_mut().poll(context));
             if sleep.deadline() >= deadline {
                 return Poll::Ready(());
@@ -40,29 +42,36 @@ impl Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wakes::Wakes;
+    use std::future::poll_fn;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-    use std::task::Wake;
     use std::time::Duration;
 
-    #[derive(Default)]
-    struct Count(AtomicU32);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
-        }
+    #[tokio::test(start_paused = true)]
+    async fn a_task_without_budget_sets_it_when_it_has_some_again() {
+        let deadline = tokio::time::sleep(Duration::from_secs(60)).deadline();
+        let (mut alarm, mut is_first) = (Alarm::default(), true);
+        let alarm = poll_fn(|context| {
+            if std::mem::take(&mut is_first) {
+                while let Poll::Ready(budget) = coop::poll_proceed(context) {
+                    budget.made_progress();
+                }
+            }
+            alarm.poll(deadline.into_std(), context)
+        });
+        let patience = Duration::from_secs(600);
+        tokio::time::timeout(patience, alarm).await.expect("it goes off");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_task_that_asked_last_is_woken_at_the_last_deadline() {
         let start = tokio::time::sleep(Duration::ZERO).deadline().into_std();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let (first, second) = (Arc::<Count>::default(), Arc::<Count>::default());
-        let wakes = || (first.0.load(Relaxed), second.0.load(Relaxed));
+        let (first, second) = (Arc::<Wakes>::default(), Arc::<Wakes>::default());
+        let wakes = || (first.count(), second.count());
         let mut alarm = Alarm::default();
-        let mut is_over = |count: &Arc<Count>, seconds| {
-            let waker = Waker::from(count.clone());
+        let mut is_over = |task: &Arc<Wakes>, seconds| {
+            let waker = Waker::from(task.clone());
             alarm.poll(at(seconds), &mut Context::from_waker(&waker)).is_ready()
         };
         assert!(!is_over(&first, 60));

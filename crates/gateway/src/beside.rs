@@ -66,19 +66,10 @@ impl Wake for Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wakes::Wakes;
     use std::cell::Cell;
     use std::future::poll_fn;
     use std::pin::pin;
-    use std::sync::atomic::AtomicU32;
-
-    #[derive(Default)]
-    struct Count(AtomicU32);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 
     #[test]
     fn a_future_is_polled_when_it_was_woken() {
@@ -88,24 +79,23 @@ mod tests {
             waker.set(Some(context.waker().clone()));
             if polls.get() == 3 { Poll::Ready(()) } else { Poll::Pending }
         }));
-        let (first, second) = (Arc::<Count>::default(), Arc::<Count>::default());
-        let wakes = |count: &Count| count.0.load(Ordering::Relaxed);
+        let (first, second) = (Arc::<Wakes>::default(), Arc::<Wakes>::default());
         let mut beside = Beside::new(future);
-        let mut poll = |count: &Arc<Count>| {
-            beside.poll(&Context::from_waker(&Waker::from(count.clone()))).is_ready()
+        let mut poll = |task: &Arc<Wakes>| {
+            beside.poll(&Context::from_waker(&Waker::from(task.clone()))).is_ready()
         };
         for _ in 0..3 {
             assert!(!poll(&first));
             assert_eq!(polls.get(), 1);
         }
         waker.take().expect("polled").wake();
-        assert_eq!(wakes(&first), 1);
+        assert_eq!(first.count(), 1);
         assert!(!poll(&first));
         assert_eq!(polls.get(), 2);
         let woken = waker.take().expect("polled");
         // Another task has it from now on, for which it is polled once.
         assert!(poll(&second));
         woken.wake();
-        assert_eq!((wakes(&first), wakes(&second)), (1, 1));
+        assert_eq!((first.count(), second.count()), (1, 1));
     }
 }

@@ -277,7 +277,11 @@ impl<S: AsyncRead + Unpin> Inner<S> {
 impl<S> Inner<S> {
     /// All of a request is passed on, and its answer is to come.
     fn is_answering(&self) -> bool {
-        self.inspector.is_between_requests() && self.received.is_empty() && self.is_busy()
+        // Until its tenant agrees to another protocol: then its end is passed on.
+        let awaits_agreement =
+            self.inspector.awaits_agreement() && !self.shared.has_other_protocol();
+        let is_whole = self.inspector.is_between_requests() || awaits_agreement;
+        is_whole && self.received.is_empty() && self.is_busy()
     }
 
     /// A request has no whole answer yet. The library reads on before it has one begun.

@@ -30,6 +30,8 @@ pub mod tenants;
 pub mod tls;
 mod trace;
 mod wake;
+#[cfg(test)]
+mod wakes;
 
 pub use hooks::Hooks;
 pub use server::Gateway;

@@ -107,7 +107,7 @@ impl Listener {
             Ok(()) => true,
             // Perhaps the next time.
             Err(error) => {
-                error.kind() == io::ErrorKind::StorageFull
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
                     || SocketFailure::from(&error) == SocketFailure::Passing
             }
         }

@@ -1,4 +1,4 @@
-//! A warden whose socket, lock or directory was removed makes them again, so that the next host finds
+//! A warden whose socket or directory was removed makes it again, so that the next host finds
 //! it. Where the name has another warden by then, its tenants end when their host goes.
 
 #![allow(clippy::disallowed_methods, reason = "tests start processes")]
@@ -53,7 +53,7 @@ fn tenants_that_nobody_can_find_end_with_their_host() {
     let (name, mut host) = Name::owned();
     let tenant = host.start_ready(1, &sleeper());
     let warden = host.warden;
-    kill_process(warden, Signal::STOP).unwrap();
+    process::stop(warden);
     fs::remove_dir_all(&name.directory).unwrap();
     fs::create_dir(&name.directory).unwrap();
     assert!(name.start().success(), "another warden has the name");

@@ -32,8 +32,9 @@ export async function run({ words, options: flags }, io) {
   const manager = serviceManager(io.env, io.complain);
   // The first tenant with limits moves this process out of the group that is looked at.
   const unit = isBoundAndLasting(settings) ? unitInTheWay(io.env) : undefined;
-  let isLeft = () => {};
-  const left = new Promise((resolve) => (isLeft = () => resolve(undefined)));
+  // Another host may take over before there is all of this one.
+  let isLeft = false;
+  let leaves = () => void (isLeft = true);
   const journal = (/** @type {string} */ text) => io.complain(`${timeInWords(Date.now())} ${text}`);
   /** @type {import('./host.js').Host['runtime'] | undefined} */
   let runtime;
@@ -45,14 +46,15 @@ export async function run({ words, options: flags }, io) {
       // Of a replacement that fails `watchHost` tells.
       const text = replacements.take(event) ? undefined : incident(event, statusOf);
       if (text !== undefined) journal(text);
-      if (event.type === 'detach') isLeft();
+      if (event.type === 'detach') leaves();
     },
   });
   ({ runtime } = host);
   const { ended, end, leave } = endOnSignals(host, settings.values.survive !== null, manager, io);
   watchStarter(io.env, (starter) => void end(`${harmless(starter)} has gone`));
-  // Told by another host, or by SIGUSR2.
-  void left.then(() => leave('Left to the next host'));
+  // Right in the event, after which the time of what is open begins.
+  leaves = () => void leave('Left to the next host');
+  if (isLeft) leaves();
   process.on('SIGHUP', async () => {
     // A shell passes on the SIGHUP that the kernel has sent already.
     if (hasLostItsTerminal(io)) return end('SIGHUP');
@@ -168,8 +170,8 @@ function endOnSignals(host, survives, manager, io) {
     isEnding = true;
     await manager.tell('STOPPING=1');
     io.complain('Drained, as absolutejs-runtime drain asked.');
-    const closed = await host.close();
-    ends(drained.brokenOff + closed.brokenOff);
+    await host.close();
+    ends(drained.brokenOff);
   }, reject);
   return { ended, end, leave };
 }

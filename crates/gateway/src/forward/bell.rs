@@ -127,29 +127,20 @@ impl Drop for Muted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU32;
-
-    #[derive(Default)]
-    struct Count(AtomicU32);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
+    use crate::wakes::Wakes;
 
     #[test]
     fn a_bell_rings_for_its_task_unless_it_is_muted() {
-        let (bell, count) = (Arc::<Bell>::default(), Arc::<Count>::default());
+        let (bell, task) = (Arc::<Bell>::default(), Arc::<Wakes>::default());
         let waker = Waker::from(bell.clone());
         let ring = || {
             bell.reset();
             assert!(!bell.is_poll_due());
             waker.wake_by_ref();
             assert!(bell.is_poll_due());
-            (count.0.load(Relaxed), bell.has_rung())
+            (task.count(), bell.has_rung())
         };
-        bell.is_for(&Waker::from(count.clone()));
+        bell.is_for(&Waker::from(task.clone()));
         assert_eq!(ring(), (1, true));
         let muted = bell.mute();
         assert_eq!(ring(), (1, false));

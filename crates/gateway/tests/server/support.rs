@@ -402,7 +402,6 @@ impl Client {
         self.reader.answer()
     }
 
-    /// All that comes back until the connection ends.
     /// All that comes until the connection ends; it has to.
     pub fn rest(&mut self) -> String {
         String::from_utf8_lossy(&self.reader.rest()).into_owned()

@@ -51,7 +51,9 @@ pub(super) fn pass_on(
     };
     let mut enabled = enable(group);
     for _ in 0..MOST_TRIES {
-        if !is_left || !enabled.as_ref().is_err_and(is_busy) {
+        let may_pass = is_left && enabled.as_ref().is_err_and(is_busy);
+        // A process of another PID namespace stays.
+        if !may_pass || processes(tree, group).contains(&0) {
             break;
         }
         pause();

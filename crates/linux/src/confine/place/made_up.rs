@@ -44,6 +44,8 @@ pub struct MadeUp {
     pub cleared: RefCell<Vec<String>>,
     /// How often a group that was left is busy all the same, with processes that are not shown.
     pub dying: Cell<usize>,
+    /// How often a group was told to pass controllers on.
+    pub tries: Cell<usize>,
 }
 
 impl MadeUp {
@@ -58,6 +60,7 @@ impl MadeUp {
             is_root: true,
             cleared: RefCell::default(),
             dying: Cell::new(0),
+            tries: Cell::new(0),
         }
     }
 
@@ -282,6 +285,7 @@ impl Tree for MadeUp {
                     groups.get_mut(group).unwrap().passed_on.retain(|one| one != name);
                     return Ok(());
                 }
+                self.tries.set(self.tries.get() + 1);
                 if self.dying.get() > 0 {
                     self.dying.set(self.dying.get() - 1);
                     return refused(libc::EBUSY);

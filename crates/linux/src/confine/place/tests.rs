@@ -119,6 +119,7 @@ fn a_process_that_cannot_be_seen_keeps_the_group_as_it_was() {
     assert_eq!(change, "start the host in a group of its own, in which nothing else runs");
     assert!(machine.seen(V2).is_empty() && machine.passed_on(V2).is_empty());
     assert_eq!(machine.read(OWN_GROUPS).unwrap(), "0::/\n");
+    assert_eq!(machine.tries.get(), 1, "such a process does not go");
 }
 
 #[test]
