@@ -19,11 +19,11 @@ export function postgresPrograms(): string | undefined {
   return existsSync(join(directory, 'initdb')) ? directory : undefined;
 }
 
-/** Where Redis' server is; undefined if it is not installed. */
+/** Where Redis' server is; undefined if it is not installed. It is a server when it is called so. */
 export const redisProgram = (): string | undefined =>
   (process.env.PATH ?? '')
     .split(delimiter)
-    .map((directory) => join(directory, 'redis-server'))
+    .map((directory) => join(directory, 'redis-check-rdb'))
     .find(existsSync);
 
 async function freePort(): Promise<number> {
@@ -74,7 +74,10 @@ export async function startRedis(program: string, more: readonly string[] = []):
   const directory = mkdtempSync(join(tmpdir(), 'abs-redis-'));
   const port = await freePort();
   const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', directory, '--save', ''];
-  const server = spawn(program, [...args, ...more], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const server = spawn(program, [...args, ...more], {
+    argv0: 'redis-server',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   endAfterwards(server, 'SIGTERM', directory);
   await said(server.stdout, 'Ready to accept connections');
   return port;
