@@ -45,6 +45,24 @@ export type RuntimeConfig = ConfigOfTenant & {
   route?: 'subdomain' | 'path';
   /** How many tenants may run at once. Default 100. */
   max?: number;
+  /**
+   * How long after its last request a tenant is frozen, until the next one, or `'never'`, the
+   * default. docs/density.md tells what sleeps well.
+   */
+  sleepAfter?: ConfigTime | 'never';
+  /** How long after it its memory is handed to swap. Only with `sleepAfter`. Default `'1m'`. */
+  pageOutAfter?: ConfigTime | 'never';
+  /** How many may sleep at once. Only with `sleepAfter`. Default ten times `max`. */
+  maxAsleep?: number;
+  /**
+   * What becomes of tenants with connections to elsewhere: they stay awake (default), are awake for
+   * a moment of each minute, or sleep. Only with `sleepAfter`.
+   */
+  outgoing?: 'stay' | 'breathe' | 'sleep';
+  /** Who makes room: the least recently used one (default), or who is large and soon back. */
+  evict?: 'lru' | 'cost';
+  /** Memory of the machine that is kept free, or `'none'`, the default. */
+  keepFree?: ConfigSize | 'none';
   /** The PEM file of the certificate. It is read again on SIGHUP. */
   tlsCert?: string;
   /** The PEM file of its key. */

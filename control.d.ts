@@ -9,7 +9,13 @@
  *
  * @packageDocumentation
  */
-import type { IsolationInForce, LimitInForce, Runtime, TenantLimitName } from './index.js';
+import type {
+  IsolationInForce,
+  LimitInForce,
+  Runtime,
+  SleepDepth,
+  TenantLimitName,
+} from './index.js';
 import type { Gateway } from './gateway.js';
 
 /**
@@ -130,6 +136,8 @@ export type ControlHost = {
   runtime: {
     running: number;
     total: number;
+    /** Of `running`: these take no place of `maxConcurrent`. */
+    asleep: number;
     maxConcurrent: number;
     draining: boolean;
     backoff: number;
@@ -183,17 +191,20 @@ export type ControlHost = {
 /**
  * - `failed`: its last start failed, or it crashed, and it is not running
  * - `backing-off`: the same, and starts are refused until `retryAt`
+ * - `asleep`: its process is frozen until it is used again
  */
 export type ControlTenantState =
-  'stopped' | 'starting' | 'running' | 'stopping' | 'backing-off' | 'failed';
+  'stopped' | 'starting' | 'running' | 'asleep' | 'stopping' | 'backing-off' | 'failed';
 
 /** One tenant. `null`: there is no such value, or it is not known. */
 export type ControlTenant = {
   key: string;
   state: ControlTenantState;
+  /** How deep it sleeps, if it is `asleep`: its memory is where it was, or in swap. */
+  depth: SleepDepth | null;
   /**
    * The worst first: 0 failed, 1 backing off, 2 uses over 90 % of its memory, 3 could not be replaced,
-   * or answered with 5xx in the last minute, 4 starting, 5 stopping, 6 running, 7 stopped.
+   * or answered with 5xx in the last minute, 4 starting, 5 stopping, 6 running, 7 asleep, 8 stopped.
    */
   rank: number;
   pid: number | null;

@@ -248,6 +248,28 @@ export type RuntimeTransitionEvent =
     }
   | {
       /**
+       * With `sleep`: the tenant has fallen asleep; told once more when it then sleeps deeper. Its
+       * `wake` follows, also before it is stopped, unless it ends in its sleep.
+       */
+      type: 'sleep';
+      key: string;
+      pid: number;
+      depth: SleepDepth;
+      /** Resident memory of its tree, in bytes, in its sleep. */
+      rssBytes: number;
+    }
+  | {
+      /** The tenant is awake again. `ensure` resolves, or it is about to be stopped. */
+      type: 'wake';
+      key: string;
+      pid: number;
+      /** From the first who needed it until it was awake, in milliseconds. */
+      durationMs: number;
+      /** How deep it had slept. */
+      depth: SleepDepth;
+    }
+  | {
+      /**
        * The tenant is being stopped for inactivity. Not for a tenant that `checkpoint` has saved.
        */
       type: 'idle-kill';
@@ -258,7 +280,10 @@ export type RuntimeTransitionEvent =
       idleMs: number;
     }
   | {
-      /** The tenant, the least recently active one, is being stopped to make room for another. */
+      /**
+       * The tenant is being stopped to make room for another: the least recently active one, unless
+       * `evict` says otherwise.
+       */
       type: 'lru-evict';
       key: string;
       pid: number;
@@ -344,6 +369,10 @@ export type RuntimeReadyEvent = Extract<RuntimeTransitionEvent, { type: 'ready' 
 export type RuntimeAdoptEvent = Extract<RuntimeTransitionEvent, { type: 'adopt' }>;
 /** The event `restored`. */
 export type RuntimeRestoredEvent = Extract<RuntimeTransitionEvent, { type: 'restored' }>;
+/** The event `sleep`. */
+export type RuntimeSleepEvent = Extract<RuntimeTransitionEvent, { type: 'sleep' }>;
+/** The event `wake`. */
+export type RuntimeWakeEvent = Extract<RuntimeTransitionEvent, { type: 'wake' }>;
 /** The event `idle-kill`. */
 export type RuntimeIdleKillEvent = Extract<RuntimeTransitionEvent, { type: 'idle-kill' }>;
 /** The event `lru-evict`. */
@@ -465,7 +494,7 @@ export type RuntimeOptions = {
   /** A tenant is stopped this long after its last activity. 0 or less: never. Default 300 000. */
   idleAfterMs?: number;
   /**
-   * Tenants alive at once, those being started included. A further tenant waits until the least
+   * Tenants alive at once, those being started included, and those asleep not. A further tenant waits until the least
    * recently active one has been evicted. None is evicted before it has been ready for as long as
    * its start took, 1 ms at least and 1 s at most: so tenants that take turns in too little room
    * are used, and not only started. Default 100.
@@ -595,6 +624,38 @@ export type RuntimeOptions = {
    */
   survive?: RuntimeSurvival;
   /**
+   * Freezes tenants that nobody uses, and hands their memory to swap or zram, until somebody does:
+   * the next `ensure`, `touch` or request finds the same process at the same port, in
+   * milliseconds. Off by default, as with `false`; `{}` is on, with the defaults. Refused together
+   * with `spawn` and `checkpoint`; an adopted process never sleeps. docs/density.md tells what
+   * sleeps well, and what does not.
+   *
+   * @example
+   * ```ts
+   * sleep: { afterMs: 60_000, outgoing: 'breathe' }
+   * ```
+   */
+  sleep?: RuntimeSleep | false;
+  /**
+   * Who makes room when it is short. `"lru"`, the default: the least recently active tenant.
+   * `"cost"`: the one that has held most memory for longest without activity, for each millisecond
+   * that its own start took: so what is large and quickly back goes first. What its memory is, is
+   * seen every `observeIntervalMs`.
+   */
+  evict?: 'lru' | 'cost';
+  /**
+   * Keeps memory of the machine free, whatever `maxConcurrent` says. When it is short, or the
+   * kernel reports that programs wait for memory, tenants that are not in use leave it, one step
+   * every `sweepIntervalMs`: with `sleep` their pages are handed to swap first, then more are
+   * frozen, and only then one is stopped (`lru-evicted`). Off by default.
+   *
+   * @example
+   * ```ts
+   * memory: { keepFreeBytes: 512 << 20 }
+   * ```
+   */
+  memory?: RuntimeMemory;
+  /**
    * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`:
    * these, and any TCP connection to the tenant's port for as long as it is open, as the kernel
    * lists them. So a WebSocket or a long download keeps the tenant without calls of `touch`, and
@@ -665,6 +726,51 @@ export type RuntimeSurvival = {
    */
   takeOver?: boolean;
 };
+
+/**
+ * The option `sleep`. A tenant sleeps only while nothing needs it: not with an open request or
+ * connection, not while it uses more than 1 % of a core by itself (over ten seconds; its start and
+ * requests do not count), not while it listens on UDP. A connection that a gateway keeps for its
+ * next request, and nothing is under way on, does not keep it awake.
+ */
+export type RuntimeSleep = {
+  /** It falls asleep this long after its last activity: all of its tree is frozen. Default 30 000. */
+  afterMs?: number;
+  /**
+   * So long after its last activity its memory is handed to swap or zram, where there is one; 0 or
+   * less: never. Default 60 000.
+   */
+  pageOutAfterMs?: number;
+  /**
+   * Tenants that may be asleep at once: they take no place of `maxConcurrent`. With more of them
+   * the least recently active one is stopped (`lru-evicted`). Default: ten times `maxConcurrent`.
+   */
+  maxAsleep?: number;
+  /** It stays awake this long at least after its start, and after each waking. Default 5 000. */
+  minAwakeMs?: number;
+  /**
+   * What becomes of a tenant with established connections to elsewhere, as to a database.
+   * `"stay"`, the default: it stays awake. `"breathe"`: it sleeps, and is awake for 200 ms of each
+   * minute, so that drivers answer and send their pings; no event tells of that. `"sleep"`: it
+   * sleeps, and finds the connections as they then are, closed by the other side perhaps.
+   */
+  outgoing?: 'stay' | 'breathe' | 'sleep';
+  /**
+   * Called before a tenant falls asleep, after all else has allowed it. Only `true` lets it; any
+   * other value, a throw or a rejection keeps it awake, and the function is called again
+   * `sweepIntervalMs` later. Never called twice at once for a key.
+   */
+  shouldSleep?: ShouldSleep;
+};
+
+/** The option `memory`. */
+export type RuntimeMemory = {
+  /** So much of the machine's memory is to be available (`MemAvailable`), in bytes. */
+  keepFreeBytes: number;
+};
+
+/** How deep a tenant sleeps: its memory is where it was, or was handed to swap or zram. */
+export type SleepDepth = 'frozen' | 'paged-out';
 
 /**
  * What the option `tenant` returns: options for one tenant, in place of the runtime's own. Each
@@ -788,6 +894,16 @@ export type ShouldIdleKill = (args: {
   tenant: Tenant;
 }) => boolean | Promise<boolean>;
 
+/** Says whether a tenant may fall asleep: `sleep.shouldSleep`. */
+export type ShouldSleep = (args: {
+  /** How long it has been idle. */
+  idleMs: number;
+  /** The tenant's key. */
+  key: string;
+  /** The tenant. */
+  tenant: Tenant;
+}) => boolean | Promise<boolean>;
+
 /** The option `checkpoint`. */
 export type RuntimeCheckpointOptions = {
   /** Takes and restores snapshots; see `execCheckpointDriver` for one that runs commands. */
@@ -803,7 +919,7 @@ export type RuntimeCheckpointOptions = {
 
 /** The pool in four fields. */
 export type RuntimeStats = {
-  /** Tenants that became ready and whose exit is not yet confirmed. */
+  /** Tenants that became ready and whose exit is not yet confirmed, those asleep included. */
   running: number;
   /** `running` and those being started. */
   total: number;
@@ -829,6 +945,20 @@ export type RuntimeMetrics = RuntimeStats & {
   uptimeMs: number;
   /** What came of `checkpoint`. */
   checkpoints: CheckpointMetrics;
+  /** What came of `sleep`. */
+  sleep: SleepMetrics;
+};
+
+/** What came of the option `sleep`. All zero without it. */
+export type SleepMetrics = {
+  /** Tenants that are asleep now. */
+  asleep: number;
+  /** How often one fell asleep. One that then sleeps deeper counts once. */
+  sleeps: number;
+  /** How often one was woken. */
+  wakes: number;
+  /** How long the last waking took, in milliseconds; 0 before the first. */
+  lastWakeMs: number;
 };
 
 /** What came of the option `checkpoint`. All zero without it. */
@@ -849,6 +979,7 @@ export type CheckpointMetrics = {
  * - `queued`: waits for room, or until enough others are ready
  * - `spawning`: its process is being started, or has not answered yet
  * - `ready`: in use
+ * - `asleep`: frozen, until it is used again; `ensure` and `touch` wake it
  * - `stopping`: its process is being stopped
  * - `stuck`: its process did not become ready and cannot be stopped; `kill` and `ensure` try again
  * - `backing-off`: no process; `ensure` is refused until `retryAt`
@@ -860,6 +991,7 @@ export type TenantState =
   | 'queued'
   | 'spawning'
   | 'ready'
+  | 'asleep'
   | 'stopping'
   | 'stuck'
   | 'backing-off'
@@ -871,6 +1003,8 @@ export type TenantState =
 export type TenantStatus = {
   key: string;
   state: TenantState;
+  /** How deep it sleeps; absent unless it is `asleep`. */
+  depth?: SleepDepth;
   pid: number | null;
   port: number | null;
   /** Where it listens, if not at 127.0.0.1: as in `Tenant`. */
@@ -1011,7 +1145,7 @@ export type TracerProvider = {
 /** A pool. A plain object: its methods need no `this` and can be destructured. */
 export type Runtime = {
   /**
-   * Finds a tenant running, or starts it, and resolves once it is ready. However many callers ask,
+   * Finds a tenant running, wakes it, or starts it, and resolves once it is ready. However many callers ask,
    * one process is started; a running one is kept from being idle. While the tenant is being
    * stopped it waits for that, then starts a new one.
    *
@@ -1040,7 +1174,7 @@ export type Runtime = {
    */
   ensure: (key: string, options?: CallOptions) => Promise<Tenant>;
   /**
-   * Notes that a tenant is active. For an unknown or invalid key nothing happens.
+   * Notes that a tenant is active, and wakes one that is asleep. For an unknown or invalid key nothing happens.
    *
    * @example
    * ```ts

@@ -6,7 +6,7 @@
  *
  * | metric | type | labels | |
  * |---|---|---|---|
- * | `tenants` | gauge | `state` | `queued`, `spawning`, `ready`, `stopping`, `stuck`, `backing-off`, `failed`, `stopped`, `checkpointed`: each always present |
+ * | `tenants` | gauge | `state` | `queued`, `spawning`, `ready`, `asleep`, `stopping`, `stuck`, `backing-off`, `failed`, `stopped`, `checkpointed`: each always present |
  * | `queue_length` | gauge | | tenants waiting for room, or for their turn to be started |
  * | `max_tenants` | gauge | | `maxConcurrent` |
  * | `spawns_total` | counter | | processes started |
@@ -21,11 +21,13 @@
  * | `resident_memory_bytes` | gauge | | memory of all live processes |
  * | `checkpoints_total`, `restores_total`, `restore_failures_total` | counter | | idle tenants saved, brought back, and not to be brought back |
  * | `restore_duration_seconds` | histogram | | how long bringing one back took |
+ * | `sleeps_total`, `wakes_total` | counter | | tenants that fell asleep, and that were woken |
+ * | `wake_duration_seconds` | histogram | | from the first who needed a sleeping tenant until it was awake |
  * | `draining` | gauge | | 1 after `drain` |
  * | `uptime_seconds` | gauge | | how long the runtime has existed |
  * | `tenant_cpu_seconds_total` | counter | `key` | with `perTenant`: since the tenant's process began |
  * | `tenant_resident_memory_bytes` | gauge | `key` | with `perTenant` |
- * | `tenant_ready` | gauge | `key` | with `perTenant`: 1 or 0, for tenants that have a process |
+ * | `tenant_ready` | gauge | `key` | with `perTenant`: 1 or 0, for tenants that have a process; 1 of one that is asleep, too |
  * | `tenants_without_series` | gauge | | with `perTenant`: live tenants beyond the cap |
  *
  * Of a gateway (`attachGateway`):

@@ -8,6 +8,12 @@ defineConfig({
   memory: '256M',
   idle: 'never',
   isolation: 'none',
+  sleepAfter: '30s',
+  pageOutAfter: 'never',
+  maxAsleep: 1_000,
+  outgoing: 'breathe',
+  evict: 'cost',
+  keepFree: '512M',
   trust: ['10.0.0.0/8'],
   dashboard: 3900,
   tenant: async (key) => ({

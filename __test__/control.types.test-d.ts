@@ -44,6 +44,8 @@ assertType<
 assertType<Equal<Awaited<Control['listening']>['dashboardUrl'], string | undefined>>();
 assertType<Equal<ControlTenant['state'], ControlTenantState>>();
 assertType<Equal<ControlHost['runtime']['draining'], boolean>>();
+assertType<Equal<ControlHost['runtime']['asleep'], number>>();
+assertType<Equal<ControlTenant['depth'], 'frozen' | 'paged-out' | null>>();
 
 async function use() {
   await using own = createControl({ runtime });

@@ -23,6 +23,7 @@ import {
   type RuntimeIdleKillEvent,
   type RuntimeLogEvent,
   type RuntimeLruEvictEvent,
+  type RuntimeMemory,
   type RuntimeMetricEvent,
   type RuntimeMetrics,
   type RuntimeObservationEvent,
@@ -31,12 +32,18 @@ import {
   type RuntimeReadyEvent,
   type RuntimeRecoverEvent,
   type RuntimeRestoredEvent,
+  type RuntimeSleep,
+  type RuntimeSleepEvent,
   type RuntimeSpawnEvent,
   type RuntimeSpawnMetricEvent,
   type RuntimeSurvival,
   type RuntimeStats,
   type RuntimeTransitionEvent,
+  type RuntimeWakeEvent,
   type ShouldIdleKill,
+  type ShouldSleep,
+  type SleepDepth,
+  type SleepMetrics,
   type SpawnBackoff,
   type SpawnFn,
   type Tenant,
@@ -78,6 +85,9 @@ const everyOption: Required<RuntimeOptions> = {
   limits: (key) => ({ memoryBytes: key.length }),
   isolation: 'tenant',
   survive: { name: 'apps', forMs: 60_000, takeOver: true },
+  sleep: false,
+  evict: 'cost',
+  memory: { keepFreeBytes: 512 << 20 },
   tenant: async (key) => ({ readinessPath: `/${key}` }),
   idle: 'connections',
   shouldIdleKill: ({ idleMs, key, tenant }) => idleMs > 0 && key === tenant.key,
@@ -87,6 +97,24 @@ const everyOption: Required<RuntimeOptions> = {
   onMetrics: () => {},
   onTransition: () => {},
 };
+const everySleep: Required<RuntimeSleep> = {
+  afterMs: 30_000,
+  pageOutAfterMs: 0,
+  maxAsleep: 1_000,
+  minAwakeMs: 0,
+  outgoing: 'breathe',
+  shouldSleep: ({ idleMs, key, tenant }) => idleMs > 0 && key === tenant.key,
+};
+createRuntime({ source, sleep: everySleep });
+createRuntime({ source, sleep: {} });
+// @ts-expect-error one of three words
+createRuntime({ source, sleep: { outgoing: 'close' } });
+// @ts-expect-error an object, or false
+createRuntime({ source, sleep: true });
+// @ts-expect-error one of two words
+createRuntime({ source, evict: 'largest' });
+// @ts-expect-error how much is required
+createRuntime({ source, memory: {} });
 const everyLimit: Required<TenantLimits> = {
   memoryBytes: 1,
   swapBytes: 1,
@@ -240,6 +268,12 @@ export function describeTransition(event: RuntimeTransitionEvent): string {
     case 'restored':
       // @ts-expect-error what comes from a snapshot has no resource
       return `${event.durationMs} ${event.resourceId}`;
+    case 'sleep':
+      assertType<Equal<typeof event.depth, SleepDepth>>();
+      return `${event.key} ${event.pid} ${event.rssBytes}`;
+    case 'wake':
+      assertType<Equal<typeof event.depth, SleepDepth>>();
+      return `${event.key} ${event.pid} ${event.durationMs}`;
     case 'idle-kill':
       assertType<Equal<typeof event.reason, 'idle-threshold'>>();
       return `${event.idleMs}`;
@@ -311,7 +345,14 @@ assertType<Equal<RuntimeRecoverEvent['cpuMs'], number>>();
 assertType<Equal<RuntimeDetachEvent['type'], 'detach'>>();
 assertType<Equal<RuntimeSpawnMetricEvent['durationMs'], number>>();
 assertType<Equal<RuntimeObservationEvent['cpuMs'], number>>();
+assertType<Equal<RuntimeSleepEvent['rssBytes'], number>>();
+assertType<Equal<RuntimeWakeEvent['depth'], SleepDepth>>();
 assertType<Equal<RuntimeMetrics['checkpoints'], CheckpointMetrics>>();
+assertType<Equal<RuntimeMetrics['sleep'], SleepMetrics>>();
+assertType<Equal<TenantStatus['depth'], SleepDepth | undefined>>();
+const shouldSleep: ShouldSleep = async ({ tenant }) => tenant.port > 0;
+const memory: RuntimeMemory = { keepFreeBytes: 1 };
+createRuntime({ source, sleep: { shouldSleep }, memory });
 const checkpoint: RuntimeCheckpointOptions = { driver };
 const shouldIdleKill: ShouldIdleKill = async ({ tenant }) => tenant.port > 0;
 createRuntime({ source, checkpoint, shouldIdleKill });

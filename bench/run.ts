@@ -30,6 +30,7 @@ const { values: options, words: names } = readArguments({
       'dashboard',
       'command',
       'survival',
+      'density',
     ],
   },
   maxWords: Infinity,
@@ -47,6 +48,9 @@ if (names.includes('instructions')) {
 } else if (names.includes('survival')) {
   const { runSurvival } = await import('./survival/run.ts');
   process.exitCode = await runSurvival();
+} else if (names.includes('density')) {
+  const { runDensity } = await import('./density/run.ts');
+  process.exitCode = await runDensity();
 } else {
   await measure(chosenScenarios());
 }
@@ -147,5 +151,6 @@ scenarios (all of \`${groups().join('`, `')}\` by that name):
 ${list.join('\n')}
   ${'instructions'.padEnd(24)} instructions of the pool's hot operations, against their budgets (--update sets these)
   ${'dashboard'.padEnd(24)} the operator's page with 1,000 tenants, in Chromium
+  ${'density'.padEnd(24)} idle tenants kept running, asleep and stopped: how many fit, how long a request waits
   ${'command'.padEnd(24)} serve until the first answer, ps with 1,000 tenants, the page's weight`;
 }

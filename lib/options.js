@@ -18,6 +18,7 @@ import {
   wholeNumber,
 } from './checks.js';
 import { isolationAt, limitsAt } from './confinement.js';
+import { evictionOf, memoryOf, sleepOf } from './sleep/option.js';
 import { survivalOf } from './survive/option.js';
 import { isPort } from './tenant/processes.js';
 
@@ -59,6 +60,9 @@ const RUNTIME_OPTIONS = [
   'limits',
   'isolation',
   'survive',
+  'sleep',
+  'evict',
+  'memory',
   'backoff',
   'idle',
   'shouldIdleKill',
@@ -79,17 +83,21 @@ const RUNTIME_OPTIONS = [
 export function readOptions(given) {
   const options = fieldsOf('', given, RUNTIME_OPTIONS);
   const { command, env, limits, isolation, survive, backoff, checkpoint } = options;
+  const { sleep, evict, memory } = options;
   const spawn = optional('spawn', options.spawn, isFunction, 'a function');
   const onMetrics = optional('onMetrics', options.onMetrics, isFunction, 'a function');
   if (limits !== undefined) refuseBesideOthersProcesses('limits', options);
   if (isolation !== undefined && isolation !== 'none')
     refuseBesideOthersProcesses('isolation', options);
   if (survive !== undefined) refuseBesideOthersProcesses('survive', options);
+  const sleeps = sleep !== undefined && sleep !== false;
+  if (sleeps) refuseBesideOthersProcesses('sleep', options);
+  const maxConcurrent = wholeNumber('maxConcurrent', options.maxConcurrent, 100, 1);
   const gate = wholeNumber('spawnConcurrency', options.spawnConcurrency, undefined, 0);
   return {
     root: rootOf(options.source),
     idleAfterMs: number('idleAfterMs', options.idleAfterMs, 300_000),
-    maxConcurrent: wholeNumber('maxConcurrent', options.maxConcurrent, 100, 1),
+    maxConcurrent,
     sweepIntervalMs: number('sweepIntervalMs', options.sweepIntervalMs, 10_000, 0),
     observeIntervalMs: number('observeIntervalMs', options.observeIntervalMs, 30_000),
     stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, 0),
@@ -120,6 +128,9 @@ export function readOptions(given) {
       ? /** @type {(key: string) => TenantIsolationSetting} */ (isolation)
       : undefined,
     survive: survive === undefined ? undefined : survivalOf(survive),
+    sleep: sleeps ? sleepOf(sleep, maxConcurrent) : undefined,
+    evict: evict === undefined ? /** @type {const} */ ('lru') : evictionOf(evict),
+    memory: memory === undefined ? undefined : memoryOf(memory),
     backoff: backoff === undefined ? BACKOFF : backoffOf(backoff),
     shouldIdleKill: optional('shouldIdleKill', options.shouldIdleKill, isFunction, 'a function'),
     idle: optional('idle', options.idle, isIdle, '"untouched" or "connections"'),
@@ -145,6 +156,7 @@ const OF_OURS_ALONE = {
   limits: ['limits can be kept of', 'of '],
   isolation: ['isolation can be kept of', 'of '],
   survive: ['a host can be outlived by', 'by '],
+  sleep: ['sleep is for', 'for '],
 };
 
 /**

@@ -194,10 +194,7 @@ export function createRuntime(options) {
       const running = mayWait && !isDisposed ? tenants.answer(key) : undefined;
       return running ?? forKey(key, signal, native.ensure);
     },
-    /** @param {string} key */
-    touch(key) {
-      tenants.touch(key);
-    },
+    touch: settings.sleep === undefined ? touch : touchOrWake,
     // Programs of the TypeScript package read `checkpoints` here. It is no key: there are four, and
     // a copy has no more. It costs 50 to 500 ns, so runtimes without snapshots do not have it.
     stats:
@@ -292,6 +289,20 @@ export function createRuntime(options) {
       return leave();
     },
   };
+
+  /** @param {string} key */
+  function touch(key) {
+    tenants.touch(key);
+  }
+
+  /** @param {string} key */
+  function touchOrWake(key) {
+    tenants.touch(key);
+    // The pool sees no touch of a sleeper: its lease is closed.
+    if (isClosed || !tenants.isClosed(key)) return;
+    native.touch(key);
+    wake();
+  }
 
   function figures() {
     const failing = board[BOARD_FAILING] !== 0;

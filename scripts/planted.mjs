@@ -29,6 +29,8 @@ const TESTS_OF = new Map([
   ['UntakenEndIsForgotten', 'a_lost_host_leaves_what_is_ready'],
   ['LostLinesAreNotCounted', 'a_lost_host_leaves_what_is_ready'],
   ['OwnerIsNeverFenced', 'one_host_owns_a_name'],
+  ['FallLooksOnce', 'sleep'],
+  ['WakeContinuesAll', 'sleep'],
 ]);
 
 const known = bugsOfTheWarden();

@@ -7,7 +7,7 @@ use linux::warden_link::surviving::Survive;
 use napi::bindgen_prelude::{FromNapiValue, Result};
 use napi::sys;
 use napi_derive::napi;
-use pool::{Backoff, Config, Custody, GateConfig};
+use pool::{Backoff, Config, Custody, GateConfig, Outgoing, Sleep};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +42,10 @@ pub struct NativeOptions {
     pub spawn_patience_ms: Option<f64>,
     pub tenant: Option<GivenFunction>,
     pub survive: Option<NativeSurvive>,
+    pub sleep: Option<NativeSleep>,
+    /// `"cost"`, or the least recently active.
+    pub evict: Option<String>,
+    pub memory: Option<NativeMemory>,
     pub backoff: NativeBackoff,
     pub idle: Option<String>,
     pub checkpoint: Option<NativeCheckpoint>,
@@ -58,6 +62,39 @@ pub struct NativeSurvive {
     pub directory: String,
     pub for_ms: f64,
     pub take_over: bool,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeSleep {
+    pub after_ms: f64,
+    pub page_out_after_ms: f64,
+    pub max_asleep: f64,
+    pub min_awake_ms: f64,
+    /// `"stay"`, `"breathe"` or `"sleep"`.
+    pub outgoing: String,
+    pub should_sleep: Option<GivenFunction>,
+}
+
+impl NativeSleep {
+    fn rules(self) -> Sleep {
+        Sleep {
+            after_ms: self.after_ms as u64,
+            page_out_after_ms: limit(self.page_out_after_ms),
+            max_asleep: self.max_asleep as usize,
+            min_awake_ms: self.min_awake_ms as u64,
+            outgoing: match self.outgoing.as_str() {
+                "breathe" => Outgoing::Breathe,
+                "sleep" => Outgoing::Sleep,
+                _ => Outgoing::Stay,
+            },
+            asks: self.should_sleep.is_some(),
+        }
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeMemory {
+    pub keep_free_bytes: f64,
 }
 
 #[napi(object, object_to_js = false)]
@@ -110,6 +147,8 @@ impl NativeOptions {
                 .checkpoint
                 .map(|checkpoint| checkpoint.restore_timeout_ms as u64),
             custody: if self.spawn.is_some() { Custody::USERS } else { Custody::OURS },
+            sleep: self.sleep.map(NativeSleep::rules),
+            evicts_by_cost: self.evict.as_deref() == Some("cost"),
         };
         let survive = self.survive.map(|survive| Survive {
             directory: survive.directory.into(),
@@ -135,6 +174,7 @@ impl NativeOptions {
                 .any(Option::is_some),
             custom_readiness: self.readiness.is_some(),
             readiness_timeout: Duration::from_millis(self.readiness_timeout_ms as u64),
+            keep_free_bytes: self.memory.map(|memory| memory.keep_free_bytes as u64),
         }
     }
 }
@@ -176,6 +216,9 @@ mod tests {
             spawn_patience_ms: None,
             tenant: None,
             survive: None,
+            sleep: None,
+            evict: None,
+            memory: None,
             backoff: NativeBackoff {
                 base_ms: number,
                 max_ms: number,
@@ -219,6 +262,25 @@ mod tests {
         }
         assert_eq!(limit(7.0), Some(7));
         assert_eq!(limit(0.5), Some(1));
+    }
+
+    #[test]
+    fn memory_is_paged_out_never_or_after_a_time() {
+        let rules = |page_out_after_ms, outgoing: &str| {
+            let sleep = NativeSleep {
+                after_ms: 30_000.0,
+                page_out_after_ms,
+                max_asleep: f64::INFINITY,
+                min_awake_ms: 0.0,
+                outgoing: outgoing.into(),
+                should_sleep: None,
+            };
+            sleep.rules()
+        };
+        let never = rules(f64::INFINITY, "breathe");
+        assert_eq!((never.page_out_after_ms, never.max_asleep), (None, usize::MAX));
+        assert_eq!((never.outgoing, never.min_awake_ms), (Outgoing::Breathe, 0));
+        assert_eq!(rules(60_000.0, "stay").page_out_after_ms, Some(60_000));
     }
 
     #[test]

@@ -101,6 +101,8 @@ impl Functions<'_> {
             key: Key::from(key),
             call: call as u64,
         })?;
+        // Wakes the key's tenant, if it sleeps. One that is awake is touched by its lease.
+        self.input("touch", |(key,): (String,)| Input::Touch { key: Key::from(key) })?;
         self.input("warm", |(key,): (String,)| Input::Warm { key: Key::from(key) })?;
         self.input("clearBackoff", |(key,): (String,)| Input::ClearBackoff {
             key: Key::from(key),
@@ -179,6 +181,9 @@ impl Functions<'_> {
             (run, Fact::Exited(Exit { exit_code, signal, output, ..Exit::default() }))
         })?;
         self.fact("idleAnswered", |(run, stop): (f64, bool)| (run, Fact::IdleAnswered { stop }))?;
+        self.fact("sleepAnswered", |(run, sleep): (f64, bool)| {
+            (run, Fact::SleepAnswered { sleep })
+        })?;
         // The user's snapshot driver has answered the last question about the key: 0 no, 1 yes, 2
         // failed. A restore that succeeds is reported by `restored`.
         self.report("imageAnswered", |driver, (key, answer): (String, u32)| {

@@ -76,6 +76,22 @@ test('without a process inspect says nothing of limits and walls in force', () =
     expect(await inspect('acme')).not.toContain('in force');
   }));
 
+test('ps and inspect show who sleeps, how deep, and with what memory', () => {
+  const asleep = running('nap', {
+    state: 'asleep',
+    depth: 'paged-out',
+    rank: 7,
+    rssBytes: 2 ** 23,
+  });
+  return withHost({ tenants: [...tenants, asleep] }, async (control) => {
+    const ps = await run(['ps', '--state', 'asleep', '--control', control]);
+    expect(ps.stdout).toMatch(/^nap +asleep, paged out +4711 .* 8\.0M\/512M$/m);
+    expect(ps.stdout).not.toContain('shop');
+    const { stdout } = await run(['inspect', 'nap', '--control', control]);
+    expect(stdout).toMatch(/^nap +asleep, paged out$/m);
+  });
+});
+
 test('inspect tells what the gateway refused in the last minute, if it did', () => {
   const shop = running('shop', { refusedPerSecond: 0.05 });
   return withHost({ tenants: [shop, running('acme')] }, async (control) => {

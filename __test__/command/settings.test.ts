@@ -85,11 +85,39 @@ test('by default a tenant has limits and walls, as far as the host can', async (
     source: { kind: 'directory', root: settings.dir },
     maxConcurrent: 100,
     backoff: { minUptimeMs: 5000 },
+    evict: 'lru',
     ...each,
   });
   // With a config file it may become another at each start.
   const configured = await read(place.path, '{}');
   expect(await runtimeOptions(() => configured).tenant!('any')).toEqual(each);
+});
+
+test('sleep is on with --sleep-after, and what is not said of it is as in the library', async () => {
+  using place = directory();
+  const options = async (config: string, flags = {}) => {
+    const settings = await read(place.path, config, { flags });
+    const { sleep, evict, memory } = runtimeOptions(() => settings);
+    return { sleep, evict, memory };
+  };
+  expect(await options('{ evict: "cost", keepFree: "512M" }', { 'sleep-after': '30s' })).toEqual({
+    sleep: { afterMs: 30_000 },
+    evict: 'cost',
+    memory: { keepFreeBytes: 512 * MIB },
+  });
+  const config = `{ sleepAfter: '1m', pageOutAfter: 'never', maxAsleep: 7, outgoing: 'breathe' }`;
+  expect((await options(config)).sleep).toEqual({
+    ...{ afterMs: 60_000, pageOutAfterMs: 0, maxAsleep: 7, outgoing: 'breathe' },
+  });
+  expect((await options(config, { 'page-out-after': '2m' })).sleep).toMatchObject({
+    pageOutAfterMs: 120_000,
+  });
+  const off = { sleep: undefined, evict: 'lru' as const, memory: undefined };
+  expect(await options(`{ sleepAfter: 'never', keepFree: 'none' }`)).toEqual(off);
+  for (const name of ['page-out-after', 'max-asleep', 'outgoing']) {
+    const flags = { [name]: { 'page-out-after': '1m', 'max-asleep': '9' }[name] ?? 'sleep' };
+    expect(options('{}', flags)).rejects.toThrow(`--${name} also needs --sleep-after`);
+  }
 });
 
 test('a tenant has what the function of the key says in place of that', async () => {

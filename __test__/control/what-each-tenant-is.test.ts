@@ -7,7 +7,18 @@ import { askAt, BROKEN, openDesk, TALKER } from '../support/control/desk.ts';
 import { markedWith } from '../support/processes/table.ts';
 
 const KEYS = [
-  ...['key', 'state', 'rank', 'pid', 'port', 'address', 'startedAt', 'uptimeMs', 'lastTouchedAt'],
+  ...[
+    'key',
+    'state',
+    'depth',
+    'rank',
+    'pid',
+    'port',
+    'address',
+    'startedAt',
+    'uptimeMs',
+    'lastTouchedAt',
+  ],
   ...['starts', 'crashes', 'exits', 'inFlight', 'waiting', 'requests', 'requestsPerSecond'],
   ...['errorsPerSecond', 'refusedPerSecond', 'p50Ms', 'p99Ms', 'cpuPercent', 'cpuMs', 'rssBytes'],
   ...['memoryLimitBytes', 'limits', 'isolation', 'attempt', 'retryAt', 'problem', 'spark'],

@@ -28,6 +28,12 @@ test('each state has its actions, and each says what it will do', async () => {
   };
   expect(await offered('amber-books')).toEqual(['Replace', 'Restart', 'Stop']);
   expect(await offered('cedar-books')).toEqual(['Start']);
+  host.put('elm-books', {
+    ...host.tenants.get('amber-books'),
+    ...{ key: 'elm-books', state: 'asleep', depth: 'paged-out', rank: 7 },
+  });
+  expect(await offered('elm-books')).toEqual(['Wake', 'Replace', 'Restart', 'Stop']);
+  await page.getByText('Asleep, paged out, until it is used again').waitFor();
   host.crash('delta-books');
   expect(await offered('delta-books')).toEqual(['Restart', 'Clear back-off']);
   await page.getByText('crashed 4 times, last with exit code 1').first().waitFor();

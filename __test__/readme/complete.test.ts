@@ -118,7 +118,8 @@ test.each(numbers)(
   ({ path, byDefault, isWhole, least }) => {
     const [outer = '', inner] = path.split('.');
     if (byDefault !== undefined) {
-      const given = outer === 'checkpoint' ? withOption(path, undefined) : { source };
+      const isWithin = ['checkpoint', 'sleep'].includes(outer);
+      const given = isWithin ? withOption(path, undefined) : { source };
       const setting = (readOptions(given) as Record<string, any>)[outer];
       expect(inner === undefined ? setting : setting[inner]).toBe(byDefault);
     }

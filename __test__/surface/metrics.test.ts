@@ -31,6 +31,7 @@ const atFirst = {
   totalBackoffEntries: 0,
   lastSpawnMs: 0,
   checkpoints: { checkpoints: 0, restores: 0, restoreFailures: 0, lastRestoreMs: 0 },
+  sleep: { asleep: 0, sleeps: 0, wakes: 0, lastWakeMs: 0 },
 };
 
 test('a new runtime has every field, in order, and every exit reason at 0', async () => {
@@ -39,7 +40,7 @@ test('a new runtime has every field, in order, and every exit reason at 0', asyn
   expect(counted(metrics)).toStrictEqual(atFirst);
   expect(Object.keys(metrics)).toEqual([
     ...(['running', 'total', 'draining', 'backoff', 'totalSpawns', 'totalExits'] as const),
-    ...(['totalBackoffEntries', 'lastSpawnMs', 'uptimeMs', 'checkpoints'] as const),
+    ...(['totalBackoffEntries', 'lastSpawnMs', 'uptimeMs', 'checkpoints', 'sleep'] as const),
   ]);
   expect(Object.keys(metrics.totalExits)).toEqual(Object.keys(noExits));
   expect(Object.keys(metrics.checkpoints)).toEqual(Object.keys(atFirst.checkpoints));
@@ -53,6 +54,7 @@ test('the objects are the caller’s own: changing them changes nothing', async 
   metrics.running = 7;
   metrics.totalExits.crashed = 7;
   metrics.checkpoints.restores = 7;
+  metrics.sleep.wakes = 7;
   expect(counted(bench.runtime.metrics())).toStrictEqual(atFirst);
   await bench.runtime.ensure('a');
   expect(metrics.totalSpawns).toBe(0);

@@ -71,6 +71,9 @@ names.push(
   'limits',
   'isolation',
   'survive',
+  'sleep',
+  'evict',
+  'memory',
   'idle',
   'shouldIdleKill',
   'checkpoint',
@@ -97,7 +100,7 @@ function expectRefused(create: () => unknown, path: string): void {
 /** Odd values that are valid for an option: an empty record, a command of one word. */
 const isFine = (name: string, what: string): boolean =>
   (what === 'an object without a prototype' &&
-    ['env', 'backoff', 'limits', 'isolation'].includes(name)) ||
+    ['env', 'backoff', 'limits', 'isolation', 'sleep'].includes(name)) ||
   (what === 'an array whose iterator never ends' && name === 'command') ||
   (what === 'an error that cannot be shown' && name === 'env');
 

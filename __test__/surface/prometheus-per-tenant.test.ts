@@ -23,13 +23,14 @@ test('single tenants get series where that is asked for, and lose them when they
   runtime.set('a', { state: 'ready', pid: 1, cpuMs: 1_500, rssBytes: 4_096 });
   runtime.set('b', { state: 'spawning', pid: 2 });
   runtime.set('c', { state: 'backing-off' });
+  runtime.set('d', { state: 'asleep', pid: 3, depth: 'frozen' });
   const text = scrape(collector);
-  expect(text.valuesBy('key', 'tenant_ready')).toEqual({ a: 1, b: 0 });
+  expect(text.valuesBy('key', 'tenant_ready')).toEqual({ a: 1, b: 0, d: 1 });
   expect(text.valuesBy('key', 'tenant_cpu_seconds_total')).toEqual({ a: 1.5 });
   expect(text.valuesBy('key', 'tenant_resident_memory_bytes')).toEqual({ a: 4_096 });
   expect(text.value('tenants_without_series')).toBe(0);
   runtime.tenants.delete('a');
-  expect(scrape(collector).valuesBy('key', 'tenant_ready')).toEqual({ b: 0 });
+  expect(scrape(collector).valuesBy('key', 'tenant_ready')).toEqual({ b: 0, d: 1 });
   expect(scrape(collector).names()).not.toContain('tenant_cpu_seconds_total');
 });
 

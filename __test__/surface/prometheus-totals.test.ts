@@ -42,6 +42,7 @@ test("the runtime's own totals are passed on in base units", () => {
     totalSpawns: 12,
     totalBackoffEntries: 4,
     checkpoints: { checkpoints: 3, restores: 2, restoreFailures: 1, lastRestoreMs: 5 },
+    sleep: { asleep: 1, sleeps: 6, wakes: 5, lastWakeMs: 2 },
   });
   const text = scrape(collector);
   const names = [
@@ -54,6 +55,7 @@ test("the runtime's own totals are passed on in base units", () => {
   expect(names.map((name) => text.value(name))).toEqual([1, 90.5, 12, 4, 7]);
   const saved = ['checkpoints_total', 'restores_total', 'restore_failures_total'];
   expect(saved.map((name) => text.value(name))).toEqual([3, 2, 1]);
+  expect([text.value('sleeps_total'), text.value('wakes_total')]).toEqual([6, 5]);
 });
 
 test('max_tenants is the default when it is not set, and may be endless', () => {
@@ -165,6 +167,16 @@ test('a process that was restored with another pid counts from zero', () => {
   expect(text.value('cpu_seconds_total')).toBe(2.5);
   expect(text.value('resident_memory_bytes')).toBe(20);
   expect(text.histogram('restore_duration_seconds')).toMatchObject({ count: 1, sum: 0.03 });
+});
+
+test('how long it took to wake a tenant is told from a millisecond on', () => {
+  const collector = createRuntimeCollector();
+  const runtime = attachTo(collector);
+  const woken = { type: 'wake', key: 'a', pid: 1, depth: 'frozen' } as const;
+  for (const durationMs of [1, 2, 12]) runtime.transition({ ...woken, durationMs });
+  const { count, sum, buckets } = scrape(collector).histogram('wake_duration_seconds');
+  expect({ count, sum }).toEqual({ count: 3, sum: 0.015 });
+  expect([buckets['0.001'], buckets['0.0025'], buckets['0.025']]).toEqual([1, 2, 3]);
 });
 
 test('sums have what was seen when a tenant became ready, as its own series do', () => {

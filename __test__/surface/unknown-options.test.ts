@@ -40,6 +40,14 @@ test.each([
     'checkpoint.restoreTimeout is not an option; did you mean checkpoint.restoreTimeoutMs?',
     inRuntime({ checkpoint: { driver, restoreTimeout: 1 } }),
   ],
+  [
+    'sleep.afterMS is not an option; did you mean sleep.afterMs?',
+    inRuntime({ sleep: { afterMS: 1 } }),
+  ],
+  [
+    'memory.keepFree is not an option; did you mean memory.keepFreeBytes?',
+    inRuntime({ memory: { keepFree: 1 } }),
+  ],
   ['denny is not an option; did you mean deny?', () => refusal(createEgressGuard, { denny: [] })],
   [
     'budget.maxRequest is not an option; did you mean budget.maxRequests?',

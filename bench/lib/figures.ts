@@ -8,7 +8,7 @@ const MARKED_SIGNIFICANT_DIGITS = 3;
 const FEW_OBSERVATIONS = 10;
 const NS_PER_UNIT: Partial<Record<Unit, number>> = { ns: 1, µs: 1e3, ms: 1e6 };
 
-function percentile(values: readonly number[], fraction: number): number | undefined {
+export function percentile(values: readonly number[], fraction: number): number | undefined {
   const sorted = values.toSorted((a, b) => a - b);
   const position = fraction * (sorted.length - 1);
   const [low, high] = [sorted[Math.floor(position)], sorted[Math.ceil(position)]];

@@ -9,10 +9,14 @@ mod asking;
 pub mod bun_json;
 #[path = "../../crates/warden/src/clock.rs"]
 mod clock;
+#[path = "../../crates/warden/src/freezer.rs"]
+mod freezer;
 #[path = "../../crates/warden/src/group.rs"]
 mod group;
 #[path = "../../crates/warden/src/group_files.rs"]
 mod group_files;
+#[path = "../../crates/warden/src/halt.rs"]
+mod halt;
 #[path = "../../crates/warden/src/hosted.rs"]
 pub mod hosted;
 #[path = "../../crates/warden/src/kept.rs"]
@@ -41,6 +45,8 @@ mod outbox;
 mod owner;
 #[path = "../../crates/warden/src/owners/mod.rs"]
 mod owners;
+#[path = "../../crates/warden/src/page_out.rs"]
+mod page_out;
 #[path = "../../crates/warden/src/parents.rs"]
 mod parents;
 #[path = "../../crates/warden/src/parked.rs"]
@@ -53,6 +59,8 @@ mod roster;
 mod roster_entries;
 #[path = "../../crates/warden/src/service.rs"]
 pub mod service;
+#[path = "../../crates/warden/src/slumber.rs"]
+mod slumber;
 #[path = "../../crates/warden/src/spares.rs"]
 mod spares;
 #[path = "../../crates/warden/src/start_script.rs"]

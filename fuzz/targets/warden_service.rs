@@ -197,6 +197,9 @@ impl Host {
                 told.final_reports += 1;
                 told.keeper = None;
             }
+            Report::Slept { .. } | Report::Awake { .. } => assert!(told.started > 0),
+            // Also of one that has not started yet.
+            Report::SleepFailed { .. } => assert!(told.final_reports < told.launches),
             other => panic!("{other:?} is a surviving warden's"),
         }
         assert!(told.final_reports <= told.launches, "two final reports");

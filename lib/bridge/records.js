@@ -28,6 +28,10 @@ export function readLeaseAddress(batch) {
   return { chunk: batch.number(), index: batch.number() };
 }
 
+export const DEPTHS = /** @type {const} */ (['frozen', 'paged-out']);
+
+/** @typedef {(typeof DEPTHS)[number]} Depth */
+
 export const EXIT_REASONS = /** @type {const} */ ([
   'crashed',
   'exited-clean',
@@ -203,6 +207,7 @@ export const PHASES = /** @type {const} */ ([
   'queued',
   'spawning',
   'ready',
+  'asleep',
   'stopping',
   'stuck',
   'backing-off',
@@ -284,6 +289,7 @@ export function readHistory(batch) {
  * @typedef {object} Status
  * @property {string} key
  * @property {Phase} phase
+ * @property {Depth | null} depth
  * @property {number | null} run
  * @property {FailureStatus | null} failures
  * @property {number | null} comesBackAt
@@ -296,6 +302,7 @@ export function readStatus(batch) {
   return {
     key: batch.text(),
     phase: /** @type {Phase} */ (PHASES[batch.number()]),
+    depth: batch.bool() ? /** @type {Depth} */ (DEPTHS[batch.number()]) : null,
     run: batch.bool() ? batch.number() : null,
     failures: batch.bool() ? readFailureStatus(batch) : null,
     comesBackAt: batch.bool() ? batch.number() : null,
@@ -384,6 +391,13 @@ export function readStatus(batch) {
  */
 
 /**
+ * Call the user's `shouldSleep`.
+ * @typedef {object} AskSleepRecord
+ * @property {number} run
+ * @property {number} idleMs
+ */
+
+/**
  * Call `checkpoint` of the user's snapshot driver.
  * @typedef {object} CheckpointRecord
  * @property {number} run
@@ -449,6 +463,22 @@ export function readStatus(batch) {
  * The run is being stopped to make room for another tenant.
  * @typedef {object} LruEvictRecord
  * @property {number} run
+ */
+
+/**
+ * The run sleeps, or sleeps deeper, and uses so much memory now.
+ * @typedef {object} SleepRecord
+ * @property {number} run
+ * @property {Depth} depth
+ * @property {number} rssBytes
+ */
+
+/**
+ * The run is awake, after so long; so deep it has slept.
+ * @typedef {object} WakeRecord
+ * @property {number} run
+ * @property {number} durationMs
+ * @property {Depth} depth
  */
 
 /**
@@ -547,6 +577,7 @@ export function readStatus(batch) {
  * @property {(core: C, record: AskReadinessRecord) => R} askReadiness
  * @property {(core: C, record: AskKillRecord) => R} askKill
  * @property {(core: C, record: AskIdleRecord) => R} askIdle
+ * @property {(core: C, record: AskSleepRecord) => R} askSleep
  * @property {(core: C, record: CheckpointRecord) => R} checkpoint
  * @property {(core: C, record: SpawnRecord) => R} spawn
  * @property {(core: C, record: AdoptRecord) => R} adopt
@@ -555,6 +586,8 @@ export function readStatus(batch) {
  * @property {(core: C, record: ReadyRecord) => R} ready
  * @property {(core: C, record: IdleKillRecord) => R} idleKill
  * @property {(core: C, record: LruEvictRecord) => R} lruEvict
+ * @property {(core: C, record: SleepRecord) => R} sleep
+ * @property {(core: C, record: WakeRecord) => R} wake
  * @property {(core: C, record: ObservationRecord) => R} observation
  * @property {(core: C, record: ExitRecord) => R} exit
  * @property {(core: C, record: BackoffRecord) => R} backoff
@@ -619,16 +652,18 @@ export function handleRecord(batch, core, handlers) {
     case 9:
       return handlers.askIdle(core, { run: batch.number(), idleMs: batch.number() });
     case 10:
-      return handlers.checkpoint(core, { run: batch.number() });
+      return handlers.askSleep(core, { run: batch.number(), idleMs: batch.number() });
     case 11:
+      return handlers.checkpoint(core, { run: batch.number() });
+    case 12:
       return handlers.spawn(core, {
         run: batch.number(),
         pid: batch.number(),
         port: batch.number(),
       });
-    case 12:
-      return handlers.adopt(core, { run: batch.number(), lease: readLeaseAddress(batch) });
     case 13:
+      return handlers.adopt(core, { run: batch.number(), lease: readLeaseAddress(batch) });
+    case 14:
       return handlers.recover(core, {
         run: batch.number(),
         key: batch.text(),
@@ -640,7 +675,7 @@ export function handleRecord(batch, core, handlers) {
         atIpv6: batch.bool(),
         lease: batch.bool() ? readLeaseAddress(batch) : null,
       });
-    case 14:
+    case 15:
       return handlers.restored(core, {
         run: batch.number(),
         pid: batch.number(),
@@ -648,25 +683,37 @@ export function handleRecord(batch, core, handlers) {
         durationMs: batch.number(),
         lease: readLeaseAddress(batch),
       });
-    case 15:
+    case 16:
       return handlers.ready(core, {
         run: batch.number(),
         durationMs: batch.number(),
         lease: readLeaseAddress(batch),
         atIpv6: batch.bool(),
       });
-    case 16:
-      return handlers.idleKill(core, { run: batch.number(), idleMs: batch.number() });
     case 17:
-      return handlers.lruEvict(core, { run: batch.number() });
+      return handlers.idleKill(core, { run: batch.number(), idleMs: batch.number() });
     case 18:
+      return handlers.lruEvict(core, { run: batch.number() });
+    case 19:
+      return handlers.sleep(core, {
+        run: batch.number(),
+        depth: /** @type {Depth} */ (DEPTHS[batch.number()]),
+        rssBytes: batch.number(),
+      });
+    case 20:
+      return handlers.wake(core, {
+        run: batch.number(),
+        durationMs: batch.number(),
+        depth: /** @type {Depth} */ (DEPTHS[batch.number()]),
+      });
+    case 21:
       return handlers.observation(core, {
         run: batch.number(),
         cpuMs: batch.number(),
         rssBytes: batch.number(),
         at: batch.number(),
       });
-    case 19:
+    case 22:
       return handlers.exit(core, {
         run: batch.number(),
         exitCode: batch.bool() ? batch.number() : null,
@@ -674,43 +721,43 @@ export function handleRecord(batch, core, handlers) {
         reason: /** @type {ExitReason} */ (EXIT_REASONS[batch.number()]),
         outOfMemory: batch.bool() ? batch.number() : null,
       });
-    case 20:
+    case 23:
       return handlers.backoff(core, {
         key: batch.text(),
         attempt: batch.number(),
         retryAfterMs: batch.number(),
       });
-    case 21:
+    case 24:
       return handlers.drain(core);
-    case 22:
+    case 25:
       return handlers.detach(core, {
         reason: /** @type {DetachReason} */ (DETACH_REASONS[batch.number()]),
       });
-    case 23:
+    case 26:
       return handlers.log(core, {
         run: batch.number(),
         stream: /** @type {Stream} */ (STREAMS[batch.number()]),
         at: batch.number(),
         text: batch.text(),
       });
-    case 24:
+    case 27:
       return handlers.notStopped(core, { run: batch.number(), failure: readFailure(batch) });
-    case 25:
+    case 28:
       return handlers.settle(core, {
         call: batch.number(),
         outcome: readOutcome(batch),
         output: batch.bool() ? batch.text() : null,
       });
-    case 26:
+    case 29:
       return handlers.answer(core, {
         ticket: batch.number(),
         answer: batch.bool() ? batch.number() : null,
       });
-    case 27:
+    case 30:
       return handlers.release(core, { run: batch.number() });
-    case 28:
+    case 31:
       return handlers.disposed(core, { call: batch.number() });
-    case 29:
+    case 32:
       return handlers.sharedRoot(core, { pid: batch.bool() ? batch.number() : null });
     default:
       return unknown();

@@ -3,7 +3,7 @@ import { clientOf, tenantPath } from './client.js';
 import { eventInWords } from './events.js';
 import { Failure } from './mistakes.js';
 import { unknownKey } from './ps.js';
-import { problemOf } from './tenants.js';
+import { problemOf, stateInWords } from './tenants.js';
 import { BOLD, DIM } from './terminal.js';
 import { asJson, clip, harmless, wrapped } from './text.js';
 import {
@@ -40,7 +40,7 @@ function asText(tenant, io) {
   const problem = problemOf(tenant, io, Infinity);
   const { timeline = [], lastLines = [] } = tenant;
   return [
-    `${paint(BOLD, harmless(tenant.key))}  ${tenant.state.replace('-', ' ')}`,
+    `${paint(BOLD, harmless(tenant.key))}  ${stateInWords(tenant)}`,
     ...facts(tenant).flatMap(([label, text]) => labelled(label, text, io)),
     ...(problem.length > 0 ? ['', ...problem] : []),
     ...(timeline.length > 0 ? ['', paint(BOLD, 'What happened')] : []),

@@ -38,6 +38,8 @@ import {
 
 const ROUTES = ['subdomain', 'path'];
 const ISOLATIONS = ['tenant', 'none'];
+const OUTGOING = ['stay', 'breathe', 'sleep'];
+const EVICTIONS = ['lru', 'cost'];
 const ENFORCEMENTS = ['best-effort', 'required'];
 export const SORTS = ['problems', 'requests', 'cpu', 'memory', 'key'];
 
@@ -80,6 +82,41 @@ const SETTINGS = {
     read: whole(1),
     byDefault: '100',
     help: 'how many tenants may run at once',
+  },
+  'sleep-after': {
+    value: 'TIME',
+    read: orWord('never', someTime('never')),
+    byDefault: 'never',
+    help: 'a tenant without requests is frozen after this long, until the next one; or never',
+  },
+  'page-out-after': {
+    value: 'TIME',
+    read: orWord('never', someTime('never')),
+    help: 'its memory is handed to swap after this long, or never; by default 1m',
+  },
+  'max-asleep': {
+    value: 'N',
+    read: whole(1),
+    help: 'how many may sleep at once, beside those that run; by default ten times --max',
+  },
+  outgoing: {
+    value: 'HOW',
+    read: oneOf(OUTGOING),
+    words: OUTGOING,
+    help: 'with connections to elsewhere: stay (by default) awake, breathe, or sleep',
+  },
+  evict: {
+    value: 'WHOM',
+    read: oneOf(EVICTIONS),
+    words: EVICTIONS,
+    byDefault: 'lru',
+    help: 'who makes room: lru, who was used least recently, or cost, who is large and soon back',
+  },
+  'keep-free': {
+    value: 'SIZE',
+    read: orWord('none', bytes),
+    byDefault: 'none',
+    help: 'memory of the machine that is kept free, such as 512M, or none',
   },
   memory: {
     value: 'SIZE',

@@ -115,11 +115,15 @@ function wrongKeys(file, config) {
 /** Settings that make no sense together. @param {Record<string, any>} values */
 function contradictions(values) {
   const { 'tls-cert': cert, 'tls-key': key, 'user-range': range, isolation } = values;
-  const { survive, 'take-over': takesOver } = values;
+  const { survive, 'take-over': takesOver, 'sleep-after': sleepAfter } = values;
+  const ofSleepers = ['page-out-after', 'max-asleep', 'outgoing'].filter(
+    (name) => values[name] !== undefined && sleepAfter === null,
+  );
   return [
     ...(cert !== undefined && key === undefined ? ['--tls-cert also needs --tls-key'] : []),
     ...(key !== undefined && cert === undefined ? ['--tls-key also needs --tls-cert'] : []),
     ...(takesOver && !survive ? ['--take-over also needs --survive'] : []),
+    ...ofSleepers.map((name) => `--${name} also needs --sleep-after`),
     ...(range && isolation === 'none' ? ['--user-range needs --isolation tenant'] : []),
   ];
 }

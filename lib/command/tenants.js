@@ -1,7 +1,7 @@
 /** Tenants as the commands show them: rows of a table, what is wrong with them, and their order. */
 import { tellingOf } from '../dashboard/page/telling.js';
 import { harmless, clip, wrapped } from './text.js';
-import { BOLD, DIM, GREEN, RED, YELLOW } from './terminal.js';
+import { BOLD, CYAN, DIM, GREEN, RED, YELLOW } from './terminal.js';
 import {
   bytesInWords,
   durationInWords,
@@ -19,6 +19,7 @@ const COLOURS = {
   'backing-off': RED,
   starting: YELLOW,
   stopping: YELLOW,
+  asleep: CYAN,
   stopped: DIM,
 };
 
@@ -33,7 +34,7 @@ export const COLUMNS = [
   { title: 'KEY', cell: ({ key }) => key, rank: 0, isElastic: true, colour: () => BOLD },
   {
     title: 'STATE',
-    cell: ({ state }) => state.replace('-', ' '),
+    cell: stateInWords,
     rank: 0,
     colour: ({ state }) => COLOURS[state],
   },
@@ -73,6 +74,12 @@ export const COLUMNS = [
     colour: () => RED,
   },
 ];
+
+/** With how deep it sleeps. @param {Pick<Tenant, 'state' | 'depth'>} tenant */
+export function stateInWords({ state, depth }) {
+  const how = depth ? `, ${depth}` : '';
+  return `${state}${how}`.replace('-', ' ');
+}
 
 /** @param {unknown} value */
 const text = (value) => (value === null || value === undefined ? '' : String(value));

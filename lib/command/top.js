@@ -163,7 +163,7 @@ const aged = (tenant, now) =>
 
 /** @param {any} host @param {readonly any[]} tenants */
 function totals(host, tenants) {
-  const states = ['failed', 'backing-off', 'starting', 'stopping', 'running', 'stopped']
+  const states = ['failed', 'backing-off', 'starting', 'stopping', 'running', 'asleep', 'stopped']
     .map((state) => [tenants.filter((tenant) => tenant.state === state).length, state])
     .filter(([count]) => count !== 0)
     .map(([count, state]) => `${count} ${String(state).replace('-', ' ')}`);

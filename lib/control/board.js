@@ -11,7 +11,13 @@ import { FIGURES, Row, worstFirst } from './tenant.js';
 import { inTerms } from './terms.js';
 import { addressOf, numbersOf, readTraffic, STEP_MS } from './traffic.js';
 import { createUsages } from './usage.js';
-import { eventText, failureWords, replacementEndText, replacementText } from './words.js';
+import {
+  eventText,
+  failureWords,
+  isServing,
+  replacementEndText,
+  replacementText,
+} from './words.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../control.js').ControlTenant} ControlTenant */
@@ -130,7 +136,7 @@ export function createBoard({ runtime, core, gateways, events, logs, optionName 
     const { why: told, lines, code, kind } = failureOf(error);
     const why = inTerms(told, optionName, key);
     const status = runtime.inspect(key);
-    const pid = status?.state === 'ready' ? status.pid : null;
+    const pid = status !== null && isServing(status) ? status.pid : null;
     const failed = { why, lines, code, kind, pid };
     const fields = { code, reason: why, servingPid: pid, lines };
     const { at } = events.add('replace-failed', key, replacementText(failed), fields);

@@ -53,6 +53,7 @@ export function createHost({ runtime, core, gateways, name, optionName }) {
       runtime: {
         running: metrics.running,
         total: metrics.total,
+        asleep: metrics.sleep.asleep,
         maxConcurrent: core.settings.maxConcurrent,
         draining: metrics.draining,
         backoff: metrics.backoff,

@@ -1,5 +1,7 @@
 /** Which processes are to replace one that serves, until they are ready or have ended. */
 
+import { isServing } from './words.js';
+
 /** @typedef {import('../../index.js').RuntimeTransitionEvent} TransitionEvent */
 
 export class Replacements {
@@ -20,7 +22,7 @@ export class Replacements {
     if (event.type === 'spawn') {
       const { key, pid } = event;
       const status = this.#inspect(key);
-      const isOne = status?.state === 'ready' && status.pid !== pid;
+      const isOne = status !== null && isServing(status) && status.pid !== pid;
       if (isOne) this.#pids.set(key, pid);
       else this.#pids.delete(key);
       return isOne;

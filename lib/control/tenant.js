@@ -1,7 +1,7 @@
 /** One tenant as operators see it. */
 import { inTerms } from './terms.js';
 import { Traffic } from './traffic.js';
-import { isNearlyFull, openReplacement, problemOf } from './words.js';
+import { isNearlyFull, isServing, openReplacement, problemOf } from './words.js';
 
 /** @typedef {import('../../control.js').ControlTenant} ControlTenant */
 /** @typedef {import('../../control.js').ControlTenantState} State */
@@ -45,6 +45,7 @@ const STATES = {
   queued: 'starting',
   spawning: 'starting',
   ready: 'running',
+  asleep: 'asleep',
   stopping: 'stopping',
   stuck: 'stopping',
   'backing-off': 'backing-off',
@@ -54,7 +55,9 @@ const STATES = {
 };
 
 /** The order of problems: what needs somebody comes first. @type {Record<State, number>} */
-const RANKS = { failed: 0, 'backing-off': 1, starting: 4, stopping: 5, running: 6, stopped: 7 };
+const RANKS = {
+  ...{ failed: 0, 'backing-off': 1, starting: 4, stopping: 5, running: 6, asleep: 7, stopped: 8 },
+};
 const RANK_NEARLY_FULL = 2;
 const RANK_TROUBLED = 3;
 
@@ -66,7 +69,8 @@ function stateOf({ state, attempt, lastExit }) {
 
 /** Fields that make a tenant another one when they change; the rest follows from them. */
 const TOLD = /** @type {const} */ ([
-  ...['state', 'pid', 'port', 'address', 'starts', 'crashes', 'exits', 'attempt', 'retryAt'],
+  ...['state', 'depth', 'pid', 'port', 'address', 'starts', 'crashes', 'exits'],
+  ...['attempt', 'retryAt'],
   ...['inFlight', 'waiting', 'requests', 'requestsPerSecond', 'errorsPerSecond'],
   ...['refusedPerSecond', 'p50Ms', 'p99Ms', 'cpuPercent', 'rssBytes', 'rank'],
 ]);
@@ -141,6 +145,7 @@ export class Row {
     return {
       key,
       state,
+      depth: status.depth ?? null,
       rank: rankOf(condition),
       pid,
       port,
@@ -202,11 +207,11 @@ export class Row {
 
 /** @param {import('./words.js').Condition} condition */
 function rankOf(condition) {
-  const { state, errorsPerSecond } = condition;
-  if (state !== 'running') return RANKS[state];
+  const { status, state, errorsPerSecond } = condition;
+  if (!isServing(status)) return RANKS[state];
   if (isNearlyFull(condition)) return RANK_NEARLY_FULL;
   const isTroubled = errorsPerSecond > 0 || openReplacement(condition) !== undefined;
-  return isTroubled ? RANK_TROUBLED : RANKS.running;
+  return isTroubled ? RANK_TROUBLED : RANKS[state];
 }
 
 /**

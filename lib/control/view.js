@@ -11,7 +11,7 @@ const LAST_LINES = 20;
 const TIMELINE = 50;
 /** States of a tenant that has a process, or is about to have one. */
 const COMING_UP = ['queued', 'spawning'];
-const UP = [...COMING_UP, 'ready', 'stopping', 'stuck'];
+const UP = [...COMING_UP, 'ready', 'asleep', 'stopping', 'stuck'];
 
 export const ACTIONS = /** @type {const} */ (['start', 'stop', 'restart', 'replace', 'clear']);
 /** @typedef {(typeof ACTIONS)[number]} Action */

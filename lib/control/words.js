@@ -60,6 +60,14 @@ export function eventText(event) {
         event.linesLost === 0 ? '' : `; ${times(event.linesLost, 'line')} of its output lost`;
       return `has outlived an earlier host as process ${event.pid}${lost}`;
     }
+    case 'sleep': {
+      const { depth, rssBytes } = event;
+      return depth === 'frozen'
+        ? 'sleeps: it is frozen until it is used again'
+        : `sleeps, with its memory in swap: ${sizeText(rssBytes)} are left`;
+    }
+    case 'wake':
+      return `woke up in ${durationText(event.durationMs)}`;
     case 'idle-kill':
       return `is being stopped: nobody has used it for ${durationText(event.idleMs)}`;
     case 'lru-evict':
@@ -122,7 +130,10 @@ const RECENT_MS = 300_000;
  * @returns {FailedReplacement | undefined}
  */
 export const openReplacement = ({ failedReplacement: failed, status }) =>
-  status.state === 'ready' && failed?.pid === status.pid ? failed : undefined;
+  isServing(status) && failed?.pid === status.pid ? failed : undefined;
+
+/** Whether its process answers, now or once it is woken. @param {TenantStatus} status */
+export const isServing = ({ state }) => state === 'ready' || state === 'asleep';
 
 /** @param {import('./failures.js').Failure & { pid: number | null }} failed */
 export const replacementText = ({ why, pid }) =>
@@ -151,7 +162,7 @@ export function problemOf(condition) {
     };
   }
   if (state === 'failed' || state === 'backing-off') return failureOf(condition);
-  if (state !== 'running') return null;
+  if (!isServing(status)) return null;
   if (isNearlyFull(condition)) {
     const { rssBytes, memoryLimitBytes } = condition;
     return {

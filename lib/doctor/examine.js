@@ -6,6 +6,7 @@ import * as limits from './limits.js';
 import * as memory from './memory.js';
 import { names } from './names.js';
 import * as programs from './programs.js';
+import { sleep } from './sleep.js';
 import * as surroundings from './surroundings.js';
 
 /** @typedef {import('./findings.js').Section} Section */
@@ -68,6 +69,7 @@ export async function examine(host, { tenants }) {
         ...limits.backlog(facts),
         memory.processors(facts, host.cores),
         memory.swap(facts),
+        sleep(host, facts),
         ...memory.pressure(facts),
       ],
     },

@@ -36,6 +36,9 @@ export function createCounts() {
       restoreFailures: 0,
       lastRestoreMs: 0,
     },
+    /** Runs that are asleep. @type {Set<number>} */
+    asleep: new Set(),
+    sleep: { sleeps: 0, wakes: 0, lastWakeMs: 0 },
   };
 }
 
@@ -54,6 +57,7 @@ export function metricsOf(stats, { counts, board }) {
     // Rounded up to whole milliseconds.
     uptimeMs: Math.ceil((counts.closedAt ?? performance.now()) - counts.openedAt),
     checkpoints: { ...counts.checkpoints },
+    sleep: { asleep: counts.asleep.size, ...counts.sleep },
   };
 }
 
@@ -113,7 +117,8 @@ const mayConfine = ({ limits, isolation, tenant, limitsOf, isolationOf }) =>
  * @param {{ limits: LimitInForce[], isolation?: IsolationInForce } | null} [inForce]
  * @returns {TenantStatus}
  */
-function statusOf({ key, phase, failures, comesBackAt, usage, history }, started, inForce) {
+function statusOf(known, started, inForce) {
+  const { key, phase, depth, failures, comesBackAt, usage, history } = known;
   /** @type {TenantStatus} */
   const status = {
     key,
@@ -135,6 +140,7 @@ function statusOf({ key, phase, failures, comesBackAt, usage, history }, started
     ),
     isolation: inForce?.isolation ? isolationOf(inForce.isolation) : null,
   };
+  if (depth !== null) status.depth = depth;
   if (started?.host !== undefined) status.host = started.host;
   if (started?.resourceId !== undefined) status.resourceId = started.resourceId;
   return status;

@@ -86,6 +86,17 @@ const OF_THE_POOL = [
     'How long it took to bring a tenant back from a checkpoint.',
     ({ restoreDuration }) => restoreDuration.samples(),
   ),
+  counter('sleeps', 'Tenants that fell asleep.', ({ metrics }) => [
+    { value: metrics.sleep.sleeps },
+  ]),
+  counter('wakes', 'Sleeping tenants that were woken.', ({ metrics }) => [
+    { value: metrics.sleep.wakes },
+  ]),
+  histogram(
+    'wake_duration_seconds',
+    'From the first who needed a sleeping tenant until it was awake.',
+    ({ wakeDuration }) => wakeDuration.samples(),
+  ),
   gauge(
     'draining',
     'Whether new starts are refused: 1 or 0.',
@@ -112,8 +123,8 @@ const PER_TENANT = [
     'Resident memory of a tenant, as last observed.',
     (snapshot) => byKey(snapshot, ({ rssBytes }) => rssBytes),
   ),
-  gauge('tenant_ready', 'Whether a live tenant is ready: 1 or 0.', (snapshot) =>
-    byKey(snapshot, ({ state }) => (state === 'ready' ? 1 : 0)),
+  gauge('tenant_ready', 'Whether a live tenant is ready, or asleep: 1 or 0.', (snapshot) =>
+    byKey(snapshot, ({ state }) => (state === 'ready' || state === 'asleep' ? 1 : 0)),
   ),
   gauge(
     'tenants_without_series',

@@ -3,35 +3,37 @@
 /**
  * From the start of a small process on an idle machine (5 ms) to that of a slow container (1 min).
  */
-const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const OF_STARTS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+/** From a tenant that was only frozen to a large one whose memory comes back from a slow disk. */
+export const OF_WAKES_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
 
 /**
- * Bounds as OpenMetrics writes them. The other formats use the same text: `le` names the series.
+ * A bound as OpenMetrics writes it. The other formats use the same text: `le` names the series.
+ * @param {number} bound
  */
-const BOUNDS = [
-  ...BUCKETS_SECONDS.map((bound) => (Number.isInteger(bound) ? `${bound}.0` : `${bound}`)),
-  '+Inf',
-];
+const boundText = (bound) => (Number.isInteger(bound) ? `${bound}.0` : `${bound}`);
 
 /** @typedef {import('./families.js').Sample} Sample */
 
-export function createHistogram() {
+/** @param {readonly number[]} [bucketsSeconds] the bounds, ascending */
+export function createHistogram(bucketsSeconds = OF_STARTS_SECONDS) {
+  const bounds = [...bucketsSeconds.map(boundText), '+Inf'];
   /** Durations between each bound and the one before it; the last element is for `+Inf`. */
-  const counts = new Array(BOUNDS.length).fill(0);
+  const counts = new Array(bounds.length).fill(0);
   let sumMs = 0;
 
   return {
     /** @param {number} durationMs */
     observe(durationMs) {
-      const index = BUCKETS_SECONDS.findIndex((bound) => durationMs <= bound * 1000);
-      counts[index < 0 ? BUCKETS_SECONDS.length : index] += 1;
+      const index = bucketsSeconds.findIndex((bound) => durationMs <= bound * 1000);
+      counts[index < 0 ? bucketsSeconds.length : index] += 1;
       sumMs += durationMs;
     },
 
     /** The cumulative buckets, the sum in seconds and the count. @returns {Sample[]} */
     samples() {
       let count = 0;
-      const buckets = BOUNDS.map((le, index) => {
+      const buckets = bounds.map((le, index) => {
         count += counts[index];
         return { suffix: '_bucket', labels: { le }, value: count };
       });

@@ -2,7 +2,7 @@
  * Totals from one runtime's events. An event costs the same few operations however many tenants
  * there are; the runtime itself is only read during a scrape.
  */
-import { createHistogram } from './histogram.js';
+import { createHistogram, OF_WAKES_SECONDS } from './histogram.js';
 import { summaryOf } from './tenants.js';
 
 /** @typedef {import('../../prometheus.js').ObservedRuntime} ObservedRuntime */
@@ -31,6 +31,7 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
   const spawnDuration = createHistogram();
   const readyDuration = createHistogram();
   const restoreDuration = createHistogram();
+  const wakeDuration = createHistogram(OF_WAKES_SECONDS);
   let cpuMs = 0;
   let residentBytes = 0;
   let adoptions = 0;
@@ -122,6 +123,8 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
       case 'restored':
         restoreDuration.observe(event.durationMs);
         return void begin(event.key, event.pid);
+      case 'wake':
+        return wakeDuration.observe(event.durationMs);
       case 'exit':
         if (event.limit === 'memory')
           outOfMemory.set(event.reason, (outOfMemory.get(event.reason) ?? 0) + 1);
@@ -177,6 +180,7 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
         spawnDuration,
         readyDuration,
         restoreDuration,
+        wakeDuration,
       };
     },
   };

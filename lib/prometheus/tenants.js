@@ -6,8 +6,8 @@
 
 /** Every state has a series, also while no tenant is in it. */
 const STATES = [
-  ...['queued', 'spawning', 'ready', 'stopping', 'stuck', 'backing-off', 'failed', 'stopped'],
-  'checkpointed',
+  ...['queued', 'spawning', 'ready', 'asleep', 'stopping', 'stuck', 'backing-off', 'failed'],
+  ...['stopped', 'checkpointed'],
 ];
 
 /**

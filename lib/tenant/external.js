@@ -31,8 +31,8 @@ export function createExternal(core) {
   const { spawn, readiness, shouldIdleKill, stopTimeoutMs } = /** @type {Record<string, any>} */ (
     settings
   );
-  /** Keys whose call of `shouldIdleKill` has not settled. @type {Set<string>} */
-  const asked = new Set();
+  /** Keys whose call has not settled. @type {{ idle: Set<string>, sleep: Set<string> }} */
+  const asked = { idle: new Set(), sleep: new Set() };
 
   /**
    * Calls `spawn`, and reports the process that it returns. An invalid process is ended before its
@@ -177,31 +177,43 @@ export function createExternal(core) {
     }
   }
 
-  /**
-   * Calls `shouldIdleKill`, and reports whether it resolved to `true`; anything else keeps the
-   * tenant. There is one call at a time for a key: while it is pending the tenant is kept, too.
-   * @param {Run} run
-   * @param {number} idleMs
-   */
+  /** Calls `shouldIdleKill`, and reports its answer. @param {Run} run @param {number} idleMs */
   async function askIdle(run, idleMs) {
-    const { key } = run;
-    let stop = false;
-    if (!asked.has(key)) {
-      asked.add(key);
-      try {
-        stop = (await shouldIdleKill({ idleMs, key, tenant: run.live?.tenant })) === true;
-      } catch {
-        // A call that fails keeps the tenant.
-      }
-      asked.delete(key);
-    }
+    const stop = await mayGo(shouldIdleKill, asked.idle, run, idleMs);
     wake(native.idleAnswered(run.id, stop));
   }
 
-  return { start, failStart, reportExit, askReadiness, askKill, askIdle };
+  /** Calls `shouldSleep`, and reports its answer. @param {Run} run @param {number} idleMs */
+  async function askSleep(run, idleMs) {
+    const sleep = await mayGo(settings.sleep?.shouldSleep, asked.sleep, run, idleMs);
+    wake(native.sleepAnswered(run.id, sleep));
+  }
+
+  return { start, failStart, reportExit, askReadiness, askKill, askIdle, askSleep };
 }
 
 /** @typedef {ReturnType<typeof createExternal>} External */
+
+/**
+ * Whether the user's function resolves to `true`; anything else keeps the tenant as it is. There is
+ * one call at a time for a key: while it is pending the tenant is kept, too.
+ * @param {((question: any) => unknown) | undefined} ask
+ * @param {Set<string>} asked keys whose call has not settled
+ * @param {Run} run
+ * @param {number} idleMs
+ */
+async function mayGo(ask, asked, { key, live }, idleMs) {
+  if (asked.has(key)) return false;
+  asked.add(key);
+  try {
+    return (await ask?.({ idleMs, key, tenant: live?.tenant })) === true;
+  } catch {
+    // A call that fails keeps the tenant.
+    return false;
+  } finally {
+    asked.delete(key);
+  }
+}
 
 /**
  * The fields of a line that the user's `spawn` passes, read once. Never throws.

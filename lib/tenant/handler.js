@@ -119,6 +119,28 @@ const HANDLERS = {
     core.onMetrics?.({ type: 'observation', key, pid, cpuMs, rssBytes, at });
   },
 
+  // While it sleeps, and on its way there.
+
+  askSleep: (core, record) => void core.external.askSleep(runOf(core, record), record.idleMs),
+  /** A tenant sleeps, or sleeps deeper. */
+  sleep(core, record) {
+    const { key, pid } = runOf(core, record);
+    const { run, depth, rssBytes } = record;
+    const { asleep, sleep } = core.counts;
+    if (!asleep.has(run)) sleep.sleeps += 1;
+    asleep.add(run);
+    core.onTransition?.({ type: 'sleep', key, pid, depth, rssBytes });
+  },
+  wake(core, record) {
+    const { key, pid } = runOf(core, record);
+    const { run, depth, durationMs } = record;
+    const { asleep, sleep } = core.counts;
+    asleep.delete(run);
+    sleep.wakes += 1;
+    sleep.lastWakeMs = durationMs;
+    core.onTransition?.({ type: 'wake', key, pid, durationMs, depth });
+  },
+
   // What has outlived an earlier host, and this host's leaving its own to a later one.
 
   /** The first record of a run that an earlier host has started. */
@@ -160,6 +182,7 @@ const HANDLERS = {
     const { exitCode, signal, reason, outOfMemory } = record;
     run.isOver = true;
     core.tenants.close(run);
+    counts.asleep.delete(run.id);
     counts.totalExits[reason] += 1;
     if (reason === 'checkpointed') counts.checkpoints.checkpoints += 1;
     core.tracing?.exited(run, exitCode, reason, outOfMemory !== null);

@@ -45,6 +45,9 @@ export function createTenants(leasesOf) {
       byKey.get(key)?.touch(++touches);
     },
 
+    /** Whether the key's tenant sleeps, or is being stopped. @param {string} key */
+    isClosed: (key) => byKey.get(key)?.isOpen() === false,
+
     /**
      * Touches and returns the key's tenant; undefined if there is none, or if it is being stopped.
      * @param {string} key

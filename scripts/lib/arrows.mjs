@@ -19,6 +19,7 @@ const LIB = {
   'confinement.js': ['errors.js', 'checks.js'],
   bridge: ['errors.js', 'checks.js'],
   survive: ['errors.js', 'checks.js', 'socket-paths.js', 'bridge'],
+  sleep: ['errors.js', 'checks.js'],
   tenant: ['errors.js', 'checks.js', 'confinement.js', 'bridge', 'tenancy.js'],
   observe: ['errors.js', 'checks.js', 'bridge', 'tenant'],
   checkpoint: ['errors.js', 'checks.js', 'tenant'],
@@ -40,7 +41,7 @@ const LIB = {
     'dashboard',
     'survive',
   ],
-  'options.js': ['errors.js', 'checks.js', 'confinement.js', 'survive', 'tenant'],
+  'options.js': ['errors.js', 'checks.js', 'confinement.js', 'sleep', 'survive', 'tenant'],
   'runtime.js': ['errors.js', 'checks.js', 'options.js', 'bridge', 'tenant', 'observe'],
   doctor: ['checks.js', 'bridge', 'runtime.js', 'survive'],
   // The entries of the bundles.

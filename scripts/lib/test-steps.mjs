@@ -85,6 +85,7 @@ export function stages() {
       [
         bunTests('bun test, processes', '__test__/processes'),
         bunTests('bun test, survive', '__test__/survive'),
+        bunTests('bun test, control', '__test__/control'),
         bunTests('bun test, surface', '__test__', [
           '__test__/command/',
           '__test__/control/',
@@ -93,13 +94,15 @@ export function stages() {
           '__test__/node/',
           '__test__/processes/',
           '__test__/readme/',
+          '__test__/sleep/',
           '__test__/survive/',
           '__test__/walls/',
         ]),
       ],
       [
         bunTests('bun test, gateway', '__test__/gateway', [IN_BROWSERS]),
-        bunTests('bun test, control', '__test__/control'),
+        // What is installed is installed one after the other.
+        script('bun test, sleep', 'scripts/test-sleep.mjs', [], process.execPath, countBunTests),
         commandTests(),
         inBrowser('dashboard', '__test__/dashboard'),
         inBrowser('gateway in a browser', IN_BROWSERS),
@@ -145,8 +148,8 @@ function cargo(name, args, count = countAsOneCheck) {
  * @param {string[]} [args]
  * @returns {Step}
  */
-function script(name, path, args = [], engine = process.execPath) {
-  return { name, command: engine, args: [path, ...args], count: countAsOneCheck };
+function script(name, path, args = [], engine = process.execPath, count = countAsOneCheck) {
+  return { name, command: engine, args: [path, ...args], count };
 }
 
 /**

@@ -120,6 +120,12 @@ impl Opened {
         if let Some(grace) = close {
             self.close(grace);
         }
+        let kept = Arc::downgrade(&gateway);
+        self.driver.when_tenants_rest(move |runs| {
+            let Some(gateway) = kept.upgrade() else { return false };
+            runs.iter().for_each(|run| gateway.forget(run.0));
+            true
+        });
         let left = Arc::downgrade(self);
         self.driver.when_leaving(move || {
             if let Some(opened) = left.upgrade() {

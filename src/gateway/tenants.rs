@@ -36,6 +36,10 @@ impl tenants::Tenants for Tenants {
         self.driver.directory.acquire(key).filter(|tenant| tenant.port != 0).map(Tenant)
     }
 
+    fn is_there(&self, key: &str) -> bool {
+        self.driver.directory.has(key)
+    }
+
     fn exists(&self, key: &str) -> bool {
         is_key(key) && self.root.as_ref().is_none_or(|root| is_directory(root, key))
     }

@@ -61,7 +61,7 @@ export function host(changes = {}) {
     loadAverage: [0.5, 0.5, 0.5],
     memory: { totalBytes: 2 ** 31, availableBytes: 2 ** 30 },
     hostRssBytes: 2 ** 26,
-    runtime: { running: 1, total: 1, maxConcurrent: 100, draining: false, backoff: 0 },
+    runtime: { running: 1, total: 1, asleep: 0, maxConcurrent: 100, draining: false, backoff: 0 },
     gateway: null,
     root: '/srv/tenants',
     survive: null,

@@ -96,7 +96,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
 
   function hostNow() {
     const all = [...tenants.values()];
-    const up = all.filter(({ state }) => state === 'running');
+    const up = all.filter(({ state }) => state === 'running' || state === 'asleep');
     const sum = (/** @type {(tenant: any) => number} */ of) => all.reduce((n, t) => n + of(t), 0);
     return {
       name: name ?? 'web-1',
@@ -113,6 +113,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
       runtime: {
         running: up.length,
         total: up.length,
+        asleep: up.filter(({ state }) => state === 'asleep').length,
         maxConcurrent: Math.max(100, Math.ceil(count / 100) * 100),
         draining: is.draining,
         backoff: all.filter(({ state }) => state === 'backing-off').length,

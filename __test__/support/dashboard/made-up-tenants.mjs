@@ -32,7 +32,8 @@ export function stopped(key) {
   return {
     key,
     state: 'stopped',
-    rank: 7,
+    depth: null,
+    rank: 8,
     pid: null,
     port: null,
     address: null,

@@ -16,6 +16,10 @@ export type Changes = Partial<Omit<Host, 'facts'>> & { facts?: OtherFacts };
 const BUN = '/opt/bun/bin/bun';
 const WARDEN = '/opt/app/warden';
 const GB = 2 ** 30;
+const FILES: Record<string, string> = {
+  '/proc/self/maps': '7f00-7f01 r--p 00000000 08:01 1 /usr/lib/libc.so.6',
+  '/proc/swaps': 'Filename Type Size Used Priority\n/dev/zram0 partition 8388604 0 100\n',
+};
 
 /** A 16 GB machine, a service of its own user in a cgroup v2 that leaves it 14 GB. */
 const GOOD_FACTS: Facts = {
@@ -86,8 +90,7 @@ export function injectedHost({ facts = {}, ...changes }: Changes = {}): Host {
     nodeVersion: '20.11.1',
     bunVersion: undefined,
     env: { PATH: '/usr/bin:/opt/bun/bin' },
-    read: (path) =>
-      path === '/proc/self/maps' ? '7f00-7f01 r--p 00000000 08:01 1 /usr/lib/libc.so.6' : undefined,
+    read: (path) => FILES[path],
     exists: (path) => path === WARDEN,
     isExecutable: (path) => path === BUN || path === WARDEN,
     outputOf: () => '1.4.5',

@@ -23,7 +23,7 @@ export const noExits: Record<ExitReason, number> = {
 };
 
 export const noTenants: Record<TenantState, number> = {
-  ...{ queued: 0, spawning: 0, ready: 0, stopping: 0, stuck: 0 },
+  ...{ queued: 0, spawning: 0, ready: 0, asleep: 0, stopping: 0, stuck: 0 },
   ...{ 'backing-off': 0, failed: 0, stopped: 0, checkpointed: 0 },
 };
 
@@ -39,6 +39,7 @@ export class Observed implements ObservedRuntime {
     lastSpawnMs: 0,
     uptimeMs: 1_500,
     checkpoints: { checkpoints: 0, restores: 0, restoreFailures: 0, lastRestoreMs: 0 },
+    sleep: { asleep: 0, sleeps: 0, wakes: 0, lastWakeMs: 0 },
   };
   /** The options that the runtime was created with. */
   options: RuntimeOptions = { source };

@@ -73,6 +73,7 @@ static HOST: LazyLock<Arc<Driver>> = LazyLock::new(|| {
         asks_for_settings: false,
         readiness_timeout: Duration::from_secs(1),
         survive: None,
+        keep_free_bytes: None,
     };
     let driver = Driver::new(settings, || ());
     for tenant in 0..TENANTS {

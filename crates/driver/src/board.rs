@@ -34,7 +34,7 @@ pub struct Board {
 
 impl Board {
     pub fn show(&self, figures: Figures) {
-        let Figures { running, total, draining, failing, failures } = figures;
+        let Figures { running, total, draining, asleep: _, failing, failures } = figures;
         self.set(Place::Running, running as f64);
         self.set(Place::Total, total as f64);
         self.set(Place::Draining, draining.into());

@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::port_book::PortBook;
 use crate::recipe::Host;
 use crate::run_handle::RunHandle;
+use crate::sleep::Sleeping;
 use crate::survival::Survival;
 use crate::uplink::Record;
 use linux::process::accounting::Sampler;
@@ -55,6 +56,8 @@ pub(crate) struct Core<M: Machine> {
     pub to_sample: Option<Vec<RunId>>,
     /// `None`: tenants do not outlive their host.
     pub survival: Option<Box<Survival>>,
+    /// `None`: tenants do not sleep.
+    pub sleeping: Option<Box<Sleeping>>,
 }
 
 impl<M: Machine> Driver<M> {
@@ -98,6 +101,11 @@ impl<M: Machine> Driver<M> {
             }
             Action::Adopt { run, key, call, process } => self.adopt(core, run, key, call, process),
             Action::AskIdle { run, idle_ms } => self.tell(Record::AskIdle { run, idle_ms }),
+            Action::LookAtActivity { run } => self.look_at_activity(core, run),
+            Action::AskSleep { run, idle_ms } => self.tell(Record::AskSleep { run, idle_ms }),
+            Action::Rest { run, depth } => self.rest(core, run, depth),
+            Action::Rouse { run, is_to_answer } => self.rouse(core, run, is_to_answer),
+            Action::WatchBacklogs { on } => self.watch_backlogs(core, on),
             Action::Checkpoint { run } => self.tell(Record::Checkpoint { run }),
             Action::FindImage { run, key } => self.tell(Record::FindImage { run, key }),
             Action::RestoreImage { run, key, is_ours } => {

@@ -1,8 +1,8 @@
 //! The directory: which tenant serves a key, for any thread, without the driver's lock.
 //!
 //! The driver enters a tenant when it becomes ready, and removes it when its run is over. While
-//! the tenant is claimed for a stop, [`Directory::acquire`] does not hand it out. A stop that is
-//! given up opens its lease again, and `acquire` finds it again.
+//! the tenant is claimed for a stop, or sleeps, [`Directory::acquire`] does not hand it out. A stop
+//! that is given up, and a wake, open its lease again, and `acquire` finds it again.
 //!
 //! The map is a number of shards, each behind a reader-writer lock. A reader holds one for a
 //! look-up, the clone of a reference and the count, some 50 ns; a writer (a start, or the end of a
@@ -117,6 +117,11 @@ impl Directory {
     /// claimed: [`Driver::ensure`](crate::Driver::ensure) starts one and waits for it.
     pub fn acquire(&self, key: &str) -> Option<InUse> {
         self.shard(key).read().unwrap_or_else(PoisonError::into_inner).get(key)?.take_into_use()
+    }
+
+    /// Whether the key has a tenant, although it may be claimed: while it sleeps, say.
+    pub fn has(&self, key: &str) -> bool {
+        self.shard(key).read().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
     /// Enters the tenant under its key, in place of the one before.

@@ -64,7 +64,8 @@ impl<M: Machine> Driver<M> {
                 let engine = self.machine.share_engine()?;
                 let driver = self.clone();
                 let timer = engine.spawn(async move {
-                    tokio::join!(driver.keep_deadlines(), driver.sweep());
+                    let timers = async { tokio::join!(driver.keep_deadlines(), driver.sweep()) };
+                    tokio::join!(timers, driver.mark_cpu(), driver.watch_memory());
                 });
                 core.engine = EngineUse::InUse { engine: engine.clone(), timer };
                 // A host before this one may own the root, and is no other.

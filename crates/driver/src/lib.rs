@@ -27,6 +27,8 @@ mod readiness;
 pub mod recipe;
 pub mod reports;
 mod run_handle;
+mod shortage;
+mod sleep;
 mod starts;
 mod stopping;
 mod supervision;
@@ -77,13 +79,15 @@ pub struct Settings {
     pub readiness_timeout: Duration,
     /// Tenants may outlive their host.
     pub survive: Option<Survive>,
+    /// Memory is short when less than this is free; `None`: it is not looked at.
+    pub keep_free_bytes: Option<u64>,
 }
 
 /// The handle of one runtime. `M` is the machine that it drives.
 ///
 /// **Methods by section.** Inputs and queries: this file. Starts, and batches of records:
 /// `starts.rs`; their ports: `port_assignment.rs`. Readiness: `readiness.rs`. Stops:
-/// `stopping.rs`. Tenants that outlive their host: `survival.rs`. Usage, events and answers: `reports.rs`. Callers in Rust: `callers.rs`. The
+/// `stopping.rs`. Sleep: `sleep.rs`. Short memory: `shortage.rs`. Tenants that outlive their host: `survival.rs`. Usage, events and answers: `reports.rs`. Callers in Rust: `callers.rs`. The
 /// directory: `directory.rs`. Processes that the runtime did not start: `foreign.rs`. Variables
 /// and programs: `recipe.rs`. Deadlines: `deadlines.rs`. The engine: `engine_use.rs`. The end:
 /// `ending.rs`.
@@ -114,8 +118,7 @@ pub struct Driver<M: Machine = Linux> {
 impl Driver {
     /// A driver of this machine. `ring` is called when records wait; see [`Uplink::new`].
     pub fn new(settings: Settings, ring: impl Fn() + Send + Sync + 'static) -> Arc<Driver> {
-        let machine =
-            Linux { warden_path: settings.warden_path.clone(), survive: settings.survive.clone() };
+        let machine = Linux::new(settings.warden_path.clone(), settings.survive.clone());
         Driver::with(Arc::new(machine), settings, ring)
     }
 }
@@ -147,6 +150,7 @@ impl<M: Machine> Driver<M> {
             looking_sampler: Some(Sampler::default()),
             to_sample: None,
             survival: settings.survive.is_some().then(|| Box::new(Survival::default())),
+            sleeping: settings.pool.sleep.is_some().then(Box::default),
         };
         let board: Arc<Board> = Arc::default();
         Arc::new(Driver {

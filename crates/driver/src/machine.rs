@@ -3,9 +3,13 @@
 //!
 //! The driver takes a type parameter and no trait object, so that a start has no dynamic calls.
 
+use linux::host::MemoryLooks;
+use linux::net::activity::{self, Activity};
+use linux::net::connections;
 use linux::net::ownership::{Owner, Stranger};
 use linux::net::ports::HeldPort;
 use linux::net::readiness::NotReady;
+use linux::process::accounting::{Root, of_tree};
 use linux::threads::clock::{self, Sleep};
 use linux::threads::off_thread::OffThread;
 use linux::warden_link::client::Turn;
@@ -13,14 +17,22 @@ use linux::warden_link::run::{FoundOutput, Program, RunSink, supervise, supervis
 use linux::warden_link::surroundings::Noted;
 use linux::warden_link::surviving::{NotRecovered, Notice, Recovery, Survive};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::task::AbortHandle;
-use warden::{Mark, StopStage};
+use warden::{Depth, Mark, StopStage};
+
+/// What a tree does by itself, and has used so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Looked {
+    /// `None`, as below: it is gone, or cannot be seen.
+    pub activity: Option<Activity>,
+    pub cpu_ms: Option<u64>,
+}
 
 /// Clocks, ports, and where the engine comes from.
 pub trait Machine: Send + Sync + 'static {
@@ -49,6 +61,13 @@ pub trait Machine: Send + Sync + 'static {
     fn hold_port(&self, port: u16) -> Option<Self::Port>;
     /// The port that this socket of an earlier host holds; `None` if it holds none.
     fn found_port(&self, socket: OwnedFd) -> Option<Self::Port>;
+
+    /// Whether less than so many bytes of memory are free, or tasks wait for memory.
+    fn is_memory_short(
+        &self,
+        engine: &Self::Engine,
+        keep_free_bytes: u64,
+    ) -> impl Future<Output = bool> + Send;
 }
 
 /// A port that is held by a socket. Dropping it frees the port.
@@ -100,6 +119,10 @@ pub trait Engine: Send + Sync + 'static {
     fn stop(&self, number: u64, stage: StopStage);
     /// Continues the warden and its keepers, in case they were stopped.
     fn continue_helpers(&self);
+    /// Lets the tree with this number fall asleep, or sleep deeper. `RunSink::rested` answers.
+    fn rest(&self, number: u64, depth: Depth);
+    /// Wakes the tree with this number. `RunSink::rested` answers.
+    fn rouse(&self, number: u64);
 
     /// Finds out what earlier hosts have left, and has it from then on. Only of an engine whose
     /// tenants outlive their host, as all up to `drop_listener`.
@@ -121,6 +144,28 @@ pub trait Engine: Send + Sync + 'static {
     /// Has a listener kept in this slot.
     fn keep_listener(&self, slot: u64, socket: OwnedFd);
     fn drop_listener(&self, slot: u64);
+
+    /// Whether each of these tenants, given as its port and its tree, has an open connection. An
+    /// error: that cannot be seen.
+    fn connected(
+        &self,
+        tenants: Vec<(u16, Option<Root>)>,
+    ) -> impl Future<Output = io::Result<Vec<bool>>> + Send;
+    /// What each of these trees does by itself. An error: that cannot be seen.
+    fn look_at(&self, trees: Vec<Root>) -> impl Future<Output = io::Result<Vec<Looked>>> + Send;
+    /// The CPU time that each of these trees has used so far.
+    fn cpu_ms_of(
+        &self,
+        trees: Vec<Root>,
+    ) -> impl Future<Output = io::Result<Vec<Option<u64>>>> + Send;
+    /// The ports whose connections wait to be taken in, and how many wait.
+    fn backlogs(&self) -> impl Future<Output = io::Result<Vec<(u16, u32)>>> + Send;
+    /// Whether the server takes a connection in within this time.
+    fn takes_connections(
+        &self,
+        server: SocketAddr,
+        limit: Duration,
+    ) -> impl Future<Output = bool> + Send;
 
     /// A port that was reserved in advance, if one fits.
     fn port_in_stock(&self, is_free: impl Fn(u16) -> bool) -> Option<Self::Port>;
@@ -160,6 +205,13 @@ pub struct Linux {
     pub warden_path: PathBuf,
     /// Tenants may outlive this host.
     pub survive: Option<Survive>,
+    memory: Arc<Mutex<Option<MemoryLooks>>>,
+}
+
+impl Linux {
+    pub fn new(warden_path: PathBuf, survive: Option<Survive>) -> Linux {
+        Linux { warden_path, survive, memory: Arc::default() }
+    }
 }
 
 impl Machine for Linux {
@@ -205,6 +257,15 @@ impl Machine for Linux {
 
     fn found_port(&self, socket: OwnedFd) -> Option<HeldPort> {
         HeldPort::of_socket(socket).ok()
+    }
+
+    async fn is_memory_short(&self, engine: &Self::Engine, keep_free_bytes: u64) -> bool {
+        let (memory, now_ms) = (self.memory.clone(), self.steady_ms());
+        let look = move || {
+            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.get_or_insert_with(MemoryLooks::new).is_short(keep_free_bytes, now_ms)
+        };
+        engine.off_thread.run(look).await.unwrap_or(false)
     }
 }
 
@@ -269,6 +330,14 @@ impl Engine for linux::engine::Engine {
         self.warden.continue_helpers();
     }
 
+    fn rest(&self, number: u64, depth: Depth) {
+        self.warden.sleep(number, depth);
+    }
+
+    fn rouse(&self, number: u64) {
+        self.warden.wake(number);
+    }
+
     fn recover(&self) -> impl Future<Output = Result<Recovery, NotRecovered>> + Send {
         self.warden.recover()
     }
@@ -303,6 +372,35 @@ impl Engine for linux::engine::Engine {
 
     fn drop_listener(&self, slot: u64) {
         self.warden.drop_listener(slot);
+    }
+
+    async fn connected(&self, tenants: Vec<(u16, Option<Root>)>) -> io::Result<Vec<bool>> {
+        self.off_thread.run(move || connections::of_tenants(&tenants)).await?
+    }
+
+    async fn look_at(&self, trees: Vec<Root>) -> io::Result<Vec<Looked>> {
+        let look = move || {
+            let activities = activity::of_trees(&trees)?;
+            let looked = trees.into_iter().zip(activities).map(|(tree, activity)| Looked {
+                activity,
+                cpu_ms: of_tree(tree).map(|usage| usage.cpu_ms),
+            });
+            Ok(looked.collect())
+        };
+        self.off_thread.run(look).await?
+    }
+
+    async fn cpu_ms_of(&self, trees: Vec<Root>) -> io::Result<Vec<Option<u64>>> {
+        let used = |tree| of_tree(tree).map(|usage| usage.cpu_ms);
+        self.off_thread.run(move || trees.into_iter().map(used).collect()).await
+    }
+
+    async fn backlogs(&self) -> io::Result<Vec<(u16, u32)>> {
+        self.off_thread.run(activity::backlogs).await?
+    }
+
+    async fn takes_connections(&self, server: SocketAddr, limit: Duration) -> bool {
+        self.readiness.takes_connections(server, limit).await
     }
 
     fn port_in_stock(&self, is_free: impl Fn(u16) -> bool) -> Option<HeldPort> {

@@ -4,8 +4,8 @@ use crate::Driver;
 use crate::callers::Callers;
 use crate::core::Core;
 use crate::machine::{Engine, Machine};
+use crate::sleep::usages::{self, ToSample};
 use crate::uplink::Record;
-use linux::net::connections;
 use linux::process::accounting::{self, Root, Sampler, of_tree};
 use pool::{CallId, Event, Fact, Input, Outcome, Owner, Phase, Refusal, RunId, Status};
 use std::sync::Arc;
@@ -29,19 +29,17 @@ fn sample_all<M: Machine>(
     core: &mut Core<M>,
     engine: &M::Engine,
     sampler: impl FnOnce(&mut Core<M>) -> &mut Option<Sampler>,
-) -> Option<impl Future<Output = (Vec<Sampled>, Sampler)> + Send + 'static> {
+) -> Option<impl Future<Output = (usages::Sampled, Sampler)> + Send + 'static> {
     let mut sampler = sampler(core).take()?;
-    let (runs, roots): (Vec<RunId>, Vec<Root>) =
-        core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?))).unzip();
-    let sampling = engine.off_thread(move || (sampler.sample(&roots), sampler));
+    let trees = core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?)));
+    let to_sample = ToSample::new(trees, core.sleeping.as_deref());
+    let sampling = engine.off_thread(move || (to_sample.sample(&mut sampler), sampler));
     Some(async move {
         // Without a thread for slow work this sample is left out, and the next one is taken.
-        let (usages, sampler) = sampling.await.unwrap_or_else(|error| {
+        sampling.await.unwrap_or_else(|error| {
             tracing::warn!(%error, "tenants cannot be observed");
             Default::default()
-        });
-        let sampled = runs.into_iter().zip(usages);
-        (sampled.filter_map(|(run, usage)| Some((run, usage?))).collect(), sampler)
+        })
     })
 }
 
@@ -118,7 +116,8 @@ impl<M: Machine> Driver<M> {
         let driver = self.clone();
         engine.spawn(async move {
             let (observed, sampler) = sampling.await;
-            for (index, portion) in observed.chunks(OBSERVATIONS_AT_ONCE).enumerate() {
+            observed.keep(driver.lock().sleeping.as_deref_mut());
+            for (index, portion) in observed.usages.chunks(OBSERVATIONS_AT_ONCE).enumerate() {
                 if index > 0 {
                     tokio::time::sleep(OBSERVATIONS_PAUSE).await;
                 }
@@ -151,9 +150,13 @@ impl<M: Machine> Driver<M> {
         };
         let driver = self.clone();
         engine.spawn(async move {
-            let (usages, sampler) = sampling.await;
-            driver.lock().looking_sampler = Some(sampler);
-            answer(usages);
+            let (looked, sampler) = sampling.await;
+            {
+                let mut core = driver.lock();
+                looked.keep(core.sleeping.as_deref_mut());
+                core.looking_sampler = Some(sampler);
+            }
+            answer(looked.usages);
         });
         true
     }
@@ -163,12 +166,12 @@ impl<M: Machine> Driver<M> {
         let Some(engine) = core.engine.engine().cloned() else {
             return Some(Input::Connections { open: Vec::new(), seen: false });
         };
+        self.drop_unused_connections(core);
         let (runs, tenants): (Vec<RunId>, Vec<(u16, Option<Root>)>) =
             core.runs.iter().map(|(run, handle)| (*run, (handle.port, handle.root))).unzip();
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
-            let look = move || connections::of_tenants(&tenants);
-            let connected = shared.off_thread(look).await.and_then(|looked| looked);
+            let connected = shared.connected(tenants).await;
             let seen = connected.is_ok();
             let connected = connected.unwrap_or_else(|error| {
                 tracing::warn!(%error, "connections cannot be seen");
@@ -239,6 +242,8 @@ impl<M: Machine> Driver<M> {
             }
             Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
             Event::LruEvict { run } => Record::LruEvict { run },
+            Event::Sleep { run, depth, rss_bytes } => Record::Sleep { run, depth, rss_bytes },
+            Event::Wake { run, duration_ms, depth } => Record::Wake { run, duration_ms, depth },
             Event::Observation { run, cpu_ms, rss_bytes } => {
                 core.store_usage(run, cpu_ms);
                 Record::Observation { run, cpu_ms, rss_bytes, at_ms: self.machine.wall_ms() }
@@ -304,6 +309,9 @@ impl<M: Machine> Driver<M> {
         keeps_port: bool,
     ) -> Option<Input> {
         core.asked.remove(&run);
+        if let Some(sleeping) = &mut core.sleeping {
+            sleeping.forget(run);
+        }
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
             if let Some(tenant) = handle.tenant.take() {

@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::survival::Surviving;
 use crate::uplink::{self, LogRoom, Text, charge};
 use linux::output::lines::{self, LineSink, Lines, Tail};
-use linux::warden_link::client::{Ended, Started};
+use linux::warden_link::client::{Ended, Rest, Started};
 use linux::warden_link::run::RunSink;
 use pool::{Exit, Fact, Failure, Input, RunId};
 use std::convert::Infallible;
@@ -177,6 +177,10 @@ impl<M: Machine> RunSink for Supervision<M> {
 
     fn main_ended(&self) {
         self.report(Fact::MainEnded);
+    }
+
+    fn rested(&self, rest: Rest) {
+        self.driver.rested(self.run, rest);
     }
 
     fn unsupported(&self, reason: String) {

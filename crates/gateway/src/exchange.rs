@@ -200,7 +200,7 @@ async fn answered<T: Tenants, H: Hooks>(
     };
     let target = target_of(request, prefix.as_deref())?;
     let ready = site.tenants.acquire(&key);
-    if ready.is_none() && !site.exists(&key).await {
+    if ready.is_none() && !site.tenants.is_there(&key) && !site.exists(&key).await {
         return Err(Refusal::new(404, Why::UnknownKey));
     }
     let tally = record.is_for(worker.tally.of(&key));

@@ -224,7 +224,7 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         self.site.counters.stats_of_all()
     }
 
-    /// Drops idle connections to a run that is over.
+    /// Drops idle connections to a run that is over, or is about to sleep.
     pub fn forget(&self, run: u64) {
         for worker in &self.workers {
             worker.forwarder.forget(run);

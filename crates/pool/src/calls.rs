@@ -29,6 +29,12 @@ impl Pool {
                 step.leases.touch(run, step.now.wall_ms);
                 self.settle(call, Outcome::Tenant(run));
             }
+            State::Asleep(run, _) => {
+                let run = run.id;
+                tenant.waiters.push(waiter);
+                step.leases.touch(run, step.now.wall_ms);
+                self.wake(step, run);
+            }
             State::AwaitingRoom { .. } => {
                 tenant.waiters.push(waiter);
                 self.come_forward(&key);
@@ -107,7 +113,8 @@ impl Pool {
                 let run = run.id;
                 self.cancel_respawn(run);
             }
-            State::Ready(_) | State::Retired(..) | State::Stranded(_) => {}
+            // It wakes all the same.
+            State::Ready(_) | State::Asleep(..) | State::Retired(..) | State::Stranded(_) => {}
         }
     }
 
@@ -181,6 +188,7 @@ impl Pool {
             | State::Starting(_)
             | State::Probing(_)
             | State::Ready(_)
+            | State::Asleep(..)
             | State::Retired(..) => false,
         }
     }
@@ -226,6 +234,7 @@ impl Pool {
             State::Starting(run)
             | State::Probing(run)
             | State::Ready(run)
+            | State::Asleep(run, _)
             | State::Stranded(run) => {
                 let run = run.id;
                 self.begin_stop(step, run, Cause::Restarted);
@@ -265,6 +274,7 @@ impl Pool {
             State::Starting(run)
             | State::Probing(run)
             | State::Ready(run)
+            | State::Asleep(run, _)
             | State::Stranded(run) => {
                 let run = run.id;
                 self.begin_stop(step, run, Cause::Killed);

@@ -46,7 +46,7 @@ impl Pool {
                 self.come_forward(&key);
             }
             State::AwaitingGate { .. } => tenant.waiters.extend(deploys),
-            State::Starting(_) | State::Probing(_) | State::Ready(_) => {
+            State::Starting(_) | State::Probing(_) | State::Ready(_) | State::Asleep(..) => {
                 self.begin_beside(step, key, deploys)
             }
             State::Stopping(run, _) => {
@@ -79,7 +79,8 @@ impl Pool {
             }
             return;
         }
-        let has_room = self.room.capacity() > 1;
+        let serving_holds_room = self.tenants[&key].state.holds_room();
+        let has_room = self.room.capacity() > usize::from(serving_holds_room);
         let refusal = if has_room { self.overload() } else { Some(Refusal::NoRoomBeside) };
         if let Some(refusal) = refusal {
             return self.refuse_all(deploys, refusal);

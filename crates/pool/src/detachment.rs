@@ -1,7 +1,8 @@
 //! Detachment: the host leaves, and its tenants stay for the next one.
 //!
 //! Nothing is started any more, as after `dispose`, and what is a tenant is let go of: ready and
-//! retired ones, and those that were to be stopped and have not been asked yet. Their leases stay
+//! retired ones, those that sleep, as soon as they are awake, and those that were to be stopped and
+//! have not been asked yet. Their leases stay
 //! as they are, so that requests that are under way in this host come to their end.
 //!
 //! What is neither a tenant nor gone has [`PATIENCE_MS`]: a start that calls wait for is let go
@@ -12,6 +13,7 @@
 use crate::messages::Event;
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
+use crate::slumber::Doze;
 use crate::tenant::{Cause, Stage, State};
 use crate::{Action, CallId, Refusal, RunId};
 
@@ -90,6 +92,16 @@ impl Pool {
                 calls.extend(tenant.waiters.drain(..).map(|waiter| waiter.call));
                 calls.into_iter().for_each(|call| self.refuse_as_closed(call));
             }
+            State::Asleep(run, slumber) if !slumber.holds_room() => {
+                let run = run.id;
+                let waiters = std::mem::take(&mut tenant.waiters);
+                waiters.into_iter().for_each(|waiter| self.refuse_as_closed(waiter.call));
+                self.wake_to_leave(step, run);
+            }
+            State::Asleep(run, _) => {
+                let run = run.id;
+                self.wake(step, run);
+            }
             State::Ready(_) | State::Retired(..) | State::Stranded(_) => {}
         }
     }
@@ -102,6 +114,7 @@ impl Pool {
         for run in self.runs_in_order() {
             let is_let_go = match &self.tree_of(run).state {
                 State::Ready(_) | State::Retired(..) | State::Stranded(_) => true,
+                State::Asleep(_, slumber) => slumber.doze == Doze::Breathing,
                 State::Stopping(run, stop) => {
                     let is_asked = !matches!(stop.stage, Stage::AwaitingUses | Stage::Saving);
                     let has_ended = stop.exit.is_some() || run.main_ended_ms.is_some();
@@ -129,8 +142,12 @@ impl Pool {
         let (mut tree, _) = self.take_tree(&key, id);
         self.looks.ask_no_more(id);
         self.stranded.remove(&id);
-        self.room.occupied -= 1;
+        self.room.gives_up_place(tree.state.holds_room());
         let mut calls = Vec::new();
+        if let State::Asleep(run, slumber) = &tree.state {
+            self.sleepers.remove(run);
+            self.wakes_to_leave(step, id, slumber);
+        }
         if let State::Stopping(_, stop) = &mut tree.state {
             if !stop.keeps_room {
                 self.room.leaving -= 1;

@@ -101,6 +101,7 @@ impl Pool {
             State::Starting(run)
             | State::Probing(run)
             | State::Ready(run)
+            | State::Asleep(run, _)
             | State::Stranded(run) => {
                 let run = run.id;
                 let waiters = std::mem::take(&mut tenant.waiters);
@@ -181,7 +182,7 @@ impl Pool {
                 }
                 // The stop was asked for already, with a longer grace.
                 State::Stopping(stopping, stop)
-                    if stop.stage == Stage::Asked
+                    if matches!(stop.stage, Stage::Asked | Stage::Rousing)
                         && stopping.deadline_ms.is_some_and(|ms| ms > due_ms) =>
                 {
                     self.set_deadline(step, run, ABANDONED_GRACE_MS)

@@ -16,6 +16,8 @@ pub(crate) struct Next {
     pub release: Release,
     /// It takes the room over.
     pub keeps_room: bool,
+    /// It had room.
+    pub held_room: bool,
     /// The key is warm.
     pub comeback: Option<Comeback>,
 }
@@ -30,6 +32,7 @@ impl Pool {
         let (mut waiters, release) = (std::mem::take(&mut tree.waiters), tree.release);
         let keeps_room = matches!(&tree.state, State::Stopping(_, stop) if stop.keeps_room);
         let comeback = self.comeback(step, &tree);
+        let held_room = tree.state.holds_room();
         match tree.state {
             State::Stopping(ref mut run, stop) => {
                 self.release_deadline_and_permit(run);
@@ -37,9 +40,18 @@ impl Pool {
                     stop.failure.unwrap_or_else(|| failure_of_called_off_start(run, failure));
                 self.refuse_failed_waiters(id, stop.failed_waiters, failure);
                 self.settle_kills(&key, stop.kills);
-                if !stop.keeps_room {
+                if !stop.keeps_room && held_room {
                     self.room.leaving -= 1;
                 }
+            }
+            State::Asleep(ref mut run, ref slumber) => {
+                self.sleepers.leave(run, slumber, &mut self.room, &mut self.looks);
+                // They were accepted since they needed no start.
+                if self.draining && !self.releases.has_coming(&key) {
+                    let calls = std::mem::take(&mut waiters);
+                    calls.iter().for_each(|waiter| self.refuse(waiter.call, Refusal::Draining));
+                }
+                self.release_deadline_and_permit(run);
             }
             State::Starting(ref mut run) | State::Probing(ref mut run) => {
                 self.release_deadline_and_permit(run);
@@ -74,11 +86,11 @@ impl Pool {
         }
         match later {
             None => {
-                let next = Next { waiters, release, keeps_room, comeback };
+                let next = Next { waiters, release, keeps_room, held_room, comeback };
                 self.after_serving(step, key, next);
             }
             Some(later) => {
-                self.room.occupied -= 1;
+                self.room.gives_up_place(held_room);
                 if !later.is_empty() {
                     self.begin_deploys(step, key, later);
                 }
@@ -116,11 +128,11 @@ impl Pool {
     /// After a run is over: calls that came meanwhile get a new one, and a warm key comes back. A
     /// restart takes its own room over; others queue behind those that were promised it.
     pub(crate) fn respawn_or_forget(&mut self, key: Key, next: Next) {
-        let Next { waiters, release, keeps_room, comeback } = next;
+        let Next { waiters, release, keeps_room, held_room, comeback } = next;
         let is_now = comeback.is_some_and(|comeback| comeback.when == When::Now);
         let wanted = !waiters.is_empty() || is_now;
         if !(wanted && keeps_room) {
-            self.room.occupied -= 1;
+            self.room.gives_up_place(held_room);
         }
         match comeback {
             None if !wanted => {}

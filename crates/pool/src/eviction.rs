@@ -1,6 +1,10 @@
 //! Eviction: which tenant leaves so that another key has room.
 //!
-//! The victim is the least recently active of the ready tenants: `Pool::victim` chooses it. If it
+//! Where tenants sleep, one is put to sleep rather than stopped (`sleep.rs`); what follows is for
+//! when none may sleep.
+//!
+//! The victim is the least recently active of the ready tenants: `Pool::victim` chooses it. With
+//! `evicts_by_cost` it is the one that costs most to keep (`cost.rs`). If it
 //! is in its tenure (`tenure.rs`), the end of that is waited for, and no tenant that was used more
 //! recently leaves instead; then the victim is chosen anew. A tenant that refused to
 //! leave is asked again only for a key that came after that, and stranded runs are asked when no
@@ -17,10 +21,12 @@
 //! A tenant whose next release is coming leaves for nothing. One that has retired counts as
 //! connected (`releases.rs`).
 
+use crate::idle::Looks;
 use crate::messages::{Action, Event, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
-use crate::tenant::{Cause, Run, State};
+use crate::releases::Releases;
+use crate::tenant::{Cause, Run, State, Tenant};
 use crate::{RunId, Touch};
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -32,6 +38,8 @@ pub(crate) struct Candidates {
     by_touch: BTreeSet<(Touch, RunId)>,
     /// The warm ones, likewise.
     warm_by_touch: BTreeSet<(Touch, RunId)>,
+    /// Those that are being asked whether they may sleep, to make room.
+    asked: BTreeSet<RunId>,
     /// The end of the victim's tenure, if that is what the first key in the queue for room waits
     /// for.
     awaited_end_ms: Option<u64>,
@@ -45,6 +53,7 @@ impl Candidates {
     }
 
     pub fn remove(&mut self, run: &Run) {
+        self.asked.remove(&run.id);
         let entry = (run.indexed_touch, run.id);
         // A kill has it forgotten by now whether it was warm.
         if !self.by_touch.remove(&entry) {
@@ -56,6 +65,25 @@ impl Candidates {
     pub fn forget_warmth(&mut self, run: &mut Run) {
         self.remove(run);
         self.add(run, run.indexed_touch, false);
+    }
+
+    pub fn is_asked(&mut self, run: RunId) {
+        self.asked.insert(run);
+    }
+
+    pub fn is_not_asked(&mut self, run: RunId) {
+        self.asked.remove(&run);
+    }
+
+    /// How many are being asked whether they may sleep.
+    pub fn asked(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// All of them, warm or not.
+    pub fn iter(&self, is_warm: bool) -> impl Iterator<Item = RunId> {
+        let by_touch = if is_warm { &self.warm_by_touch } else { &self.by_touch };
+        by_touch.iter().map(|(_, run)| *run)
     }
 
     /// How many of them are warm.
@@ -156,6 +184,11 @@ impl Pool {
     /// first key away if no tenant will. Returns whether it did either.
     pub(crate) fn make_room(&mut self, step: &mut Step) -> bool {
         let Some(since_ticket) = self.room.wanted_since() else { return false };
+        self.make_room_by_sleep(step);
+        // Only when it is known who may not sleep does anyone leave.
+        if self.candidates.asked() > 0 {
+            return false;
+        }
         match self.evict(step, since_ticket) {
             Eviction::Begun => return true,
             Eviction::AtTheEndOfTenure(ends_ms) => {
@@ -197,7 +230,9 @@ impl Pool {
     /// Whether some tenant will, sooner or later, leave its room or become one that can be asked
     /// to: it starts, is to leave at the end of its tenure or after a look, or is being stopped.
     pub(crate) fn may_still_make_room(&self) -> bool {
-        let is_to_leave = self.candidates.awaited_end_ms.is_some() || self.looks.is_wanted_for_room;
+        let is_to_leave = self.candidates.awaited_end_ms.is_some()
+            || self.candidates.asked() > 0
+            || self.looks.is_wanted_for_room;
         is_to_leave || self.room.occupied > self.candidates.len() + self.stranded.len()
     }
 
@@ -205,8 +240,11 @@ impl Pool {
     fn turn_away_first_waiting(&mut self, step: &Step) {
         let (run, failure) =
             self.last_refusal.clone().expect("room is only full of refusals after one");
-        let key = self.room.first_waiting().expect("called while a key waits").clone();
         let refusal = Refusal::StopRefused { run, failure };
+        if let Some(key) = self.room.first_waking().cloned() {
+            return self.turn_away_sleeper(step, &key, refusal);
+        }
+        let key = self.room.first_waiting().expect("called while a key waits").clone();
         let waiters = std::mem::take(&mut self.queued_at(&key).waiters);
         let had_calls = !waiters.is_empty();
         for waiter in waiters {
@@ -282,11 +320,50 @@ impl Pool {
         is_warm: bool,
         held: Held,
     ) -> Option<Victim> {
+        let by_cost = self.config.evicts_by_cost;
+        self.choose_candidate(step, is_warm, by_cost, |(releases, looks), tree, run| {
+            let id = run.id;
+            let is_retired = matches!(tree.state, State::Retired(..));
+            let is_kept = !is_retired
+                && releases.has_coming(&tree.key)
+                && !planted(Bug::DeployLosesItsTenant);
+            let held_now = if step.leases.is_in_use(id) && !planted(Bug::UseMakesRoom) {
+                Held::InUse
+            } else if is_retired || looks.is_connected(id) {
+                Held::Connected
+            } else {
+                Held::Free
+            };
+            let is_eligible = run.refused_at_ticket.is_none_or(|ticket| ticket < since_ticket)
+                && held_now <= held
+                && !is_kept;
+            is_eligible.then_some(Victim {
+                run: id,
+                held,
+                is_warm: tree.warm.is_some(),
+                is_retired,
+                tenure_ends_ms: run.tenure_ends_ms,
+            })
+        })
+    }
+
+    /// What `choose` makes of the least recently active candidate that it does not pass over; or of
+    /// the one that costs most to keep.
+    pub(crate) fn choose_candidate<T>(
+        &mut self,
+        step: &Step,
+        is_warm: bool,
+        by_cost: bool,
+        choose: impl Fn((&Releases, &Looks), &Tenant, &Run) -> Option<T>,
+    ) -> Option<T> {
+        if by_cost {
+            return self.choose_costliest(step, is_warm, choose);
+        }
         let Pool { candidates, tenants, runs, releases, looks, config, .. } = self;
         let tree_of = |id: RunId| releases.tree(tenants, &runs[&id], id);
         let run_of = |id: RunId| tree_of(id).state.run().expect("candidates are ready runs");
         let mut moves = Vec::new();
-        let victim = candidates.least_recently_active(
+        let chosen = candidates.least_recently_active(
             is_warm,
             |id| {
                 let Touch { at_ms, sequence } = step.leases.touched(id);
@@ -295,37 +372,13 @@ impl Pool {
                 Touch { at_ms: at_ms.max(connected_at_ms), sequence }
             },
             |id, touch| moves.push((id, touch)),
-            |id| {
-                let tree = tree_of(id);
-                let run = tree.state.run().expect("candidates are ready runs");
-                let is_retired = matches!(tree.state, State::Retired(..));
-                let is_kept = !is_retired
-                    && releases.has_coming(&tree.key)
-                    && !planted(Bug::DeployLosesItsTenant);
-                let held_now = if step.leases.is_in_use(id) && !planted(Bug::UseMakesRoom) {
-                    Held::InUse
-                } else if is_retired || looks.is_connected(id) {
-                    Held::Connected
-                } else {
-                    Held::Free
-                };
-                let is_eligible = run.refused_at_ticket.is_none_or(|ticket| ticket < since_ticket)
-                    && held_now <= held
-                    && !is_kept;
-                is_eligible.then_some(Victim {
-                    run: id,
-                    held,
-                    is_warm: tree.warm.is_some(),
-                    is_retired,
-                    tenure_ends_ms: run.tenure_ends_ms,
-                })
-            },
+            |id| choose((releases, looks), tree_of(id), run_of(id)),
         );
         for (id, touch) in moves {
             let run = releases.tree_mut(tenants, &runs[&id], id).state.run_mut();
             run.expect("candidates are ready runs").indexed_touch = touch;
         }
-        victim
+        chosen
     }
 
     /// Asks a stranded run once more, when no ready tenant is left to ask.

@@ -3,6 +3,7 @@
 use crate::messages::{Event, Exit, ExitReason, Fact, Outcome};
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
+use crate::sleep::Activity;
 use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
 use crate::warm::Warm;
 use crate::{Action, Adopted, CallId, Failure, Key, LastExit, Recovered, RunId, Touch, Usage};
@@ -31,6 +32,17 @@ impl Pool {
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
             Fact::Unused => self.unused(step, run),
             Fact::IdleAnswered { stop } => self.idle_answered(step, run, stop),
+            Fact::Rested { depth, rss_bytes } => self.rested(step, run, depth, rss_bytes),
+            Fact::RestFailed => self.rest_failed(step, run),
+            Fact::Roused => self.roused(step, run),
+            Fact::RouseFailed => self.rouse_failed(step, run),
+            Fact::Activity { outgoing, udp, is_busy, seen } => {
+                let is_active = udp || is_busy || !seen;
+                let has_outgoing = outgoing > 0;
+                self.activity_seen(step, run, Activity { has_outgoing, is_active });
+            }
+            Fact::SleepAnswered { sleep } => self.sleep_answered(step, run, sleep),
+            Fact::Knocked => self.knocked(step, run),
             Fact::ImageLate { text } => self.image_late(step, run, text),
             Fact::Sampled { cpu_ms, rss_bytes, regular } => {
                 self.sampled(run, cpu_ms, rss_bytes, regular)
@@ -149,6 +161,10 @@ impl Pool {
             failures.clear(&tenant.key);
         }
         step.leases.open(id, touched_at_ms);
+        run.wakefulness.since_ms = step.now.steady_ms;
+        if is_start && !was_found {
+            run.start_took_ms = Some(duration_ms);
+        }
         if !was_found || planted(Bug::FoundHasTenure) {
             run.begin_tenure(step.now.steady_ms);
         }
@@ -176,6 +192,9 @@ impl Pool {
             State::Probing(run) => (State::Ready(run), ()),
             other => unreachable!("{other:?} was `Probing` above"),
         });
+        if self.sleeps() {
+            self.schedule_step_down(step, id);
+        }
         if !self.releases.is_empty() {
             self.take_over(step, id, retire_ms);
         }
@@ -212,11 +231,15 @@ impl Pool {
         let Some(run) = tenant.state.run_mut() else { return };
         run.main_ended_ms.get_or_insert(step.now.steady_ms);
         match tenant.state {
-            State::Ready(_) | State::Retired(..) => self.begin_clearing(step, id),
+            State::Ready(_) | State::Asleep(..) | State::Retired(..) => {
+                self.begin_clearing(step, id)
+            }
             // It cannot become ready any more. Its callers wait for the exit, which a keeper that
             // was stopped does not tell.
             State::Probing(_) => self.actions.push(Action::Clear { run: id }),
-            State::Stopping(_, ref stop) if stop.stage == Stage::AwaitingUses => {
+            State::Stopping(_, ref stop)
+                if matches!(stop.stage, Stage::AwaitingUses | Stage::Rousing) =>
+            {
                 self.clear_deadline(id);
                 self.clear(id);
             }
@@ -227,6 +250,9 @@ impl Pool {
     /// The process is gone.
     pub(crate) fn exited(&mut self, step: &mut Step, id: RunId, exit: Exit) {
         let observing = self.tells_observations();
+        if self.sleeps() {
+            self.announce_stop(step, id);
+        }
         let key = self.runs[&id].clone();
         let owns_failures_and_history = self.owns_failures_and_history(&key, id);
         let tenant = self.releases.tree_mut(&mut self.tenants, &key, id);

@@ -2,6 +2,8 @@
 //! each story.
 
 use crate::planted::{Bug, planted};
+use crate::room::Room;
+use crate::slumber::Doze;
 use crate::tenant::{Stage, State, Tenant};
 use crate::{Custody, Owner, Pool};
 
@@ -19,6 +21,7 @@ impl Pool {
         self.free_room_is_given_away_at_once()?;
         self.queues_hold_exactly_the_waiting_keys()?;
         self.every_ready_tenant_can_be_evicted()?;
+        self.sleepers_sleep_and_go_on()?;
         self.starts_are_counted_right()?;
         self.deadlines_belong_to_runs()?;
         self.calls_wait_only_where_they_will_be_answered()?;
@@ -99,15 +102,22 @@ impl Pool {
 
     fn room_is_counted_right_and_never_exceeded(&self) -> Result<(), String> {
         let occupied = self.count(|tenant| tenant.state.holds_room());
-        let leaving = self
-            .count(|tenant| matches!(&tenant.state, State::Stopping(_, stop) if !stop.keeps_room));
+        let for_gate = self.count(|tenant| matches!(tenant.state, State::AwaitingGate { .. }));
+        let leaving = self.count(|tenant| match &tenant.state {
+            State::Stopping(_, stop) => !(stop.keeps_room || stop.is_roomless),
+            State::Asleep(_, slumber) => slumber.is_leaving(),
+            _ => false,
+        });
+        let asleep = self.count(|tenant| tenant.state.run().is_some()) + for_gate - occupied;
         let ready = self.count(|tenant| tenant.state.run().is_some_and(|run| run.was_ready));
         let max = self.config.max_concurrent;
-        let counted = (self.room.occupied, self.room.leaving, self.became_ready);
-        ensure(counted == (occupied, leaving, ready), || {
+        let Room { occupied: counted, leaving: counted_leaving, asleep: counted_asleep, .. } =
+            self.room;
+        let counted = (counted, counted_leaving, counted_asleep, self.became_ready);
+        ensure(counted == (occupied, leaving, asleep, ready), || {
             format!(
-                "(occupied, leaving, became ready): {counted:?} counted, {:?} true",
-                (occupied, leaving, ready)
+                "(occupied, leaving, asleep, became ready): {counted:?} counted, {:?} true",
+                (occupied, leaving, asleep, ready)
             )
         })?;
         let surplus = self.room.surplus();
@@ -136,6 +146,11 @@ impl Pool {
     fn queues_hold_exactly_the_waiting_keys(&self) -> Result<(), String> {
         let for_room = self.count(|tenant| matches!(tenant.state, State::AwaitingRoom { .. }));
         let for_gate = self.count(|tenant| matches!(tenant.state, State::AwaitingGate { .. }));
+        let to_wake = self.count(|tenant| {
+            matches!(&tenant.state, State::Asleep(_, slumber)
+                if matches!(slumber.doze, Doze::AwaitingRoom { .. }))
+        });
+        let for_room = for_room + to_wake;
         let queued = (self.room.waiting() + self.room.standing_aside(), self.gate.waiting());
         ensure(queued == (for_room, for_gate), || {
             format!("{queued:?} queued, {:?} wait", (for_room, for_gate))
@@ -157,6 +172,41 @@ impl Pool {
         ensure(indexed == warm || planted(Bug::WarmMakesRoom), || {
             format!("{indexed} ready tenants indexed as warm, {warm} are")
         })
+    }
+
+    /// Each sleeper without room is indexed as one, and no more sleep than may, but for those that
+    /// are wanted or kept. What is going on with a sleeper is about to be answered, or has a
+    /// deadline, unless it rests for ever.
+    fn sleepers_sleep_and_go_on(&self) -> Result<(), String> {
+        let asleep = self.count(
+            |tenant| matches!(&tenant.state, State::Asleep(_, slumber) if !slumber.holds_room()),
+        );
+        ensure(asleep == self.sleepers.len(), || {
+            format!("{} sleepers indexed, {asleep} sleep", self.sleepers.len())
+        })?;
+        let max_asleep = self.sleep().map_or(0, |sleep| sleep.max_asleep);
+        let too_many = asleep > max_asleep && self.sleeper_to_stop().is_some();
+        ensure(!too_many || planted(Bug::OneSleepsTooMany), || {
+            format!("{asleep} sleep of at most {max_asleep}")
+        })?;
+        for tenant in self.trees() {
+            let State::Asleep(run, slumber) = &tenant.state else { continue };
+            let (timed, rouses) = (run.deadline_ms.is_some(), slumber.rouses);
+            let goes_on = match slumber.doze {
+                Doze::Falling | Doze::Sinking => !timed && rouses == 0,
+                Doze::Checking => !timed && self.looks.is_asked_about(run.id),
+                Doze::AwaitingRoom { .. } => !timed,
+                Doze::Rousing | Doze::Inhaling => !timed && rouses > 0,
+                Doze::Breathing => timed,
+                Doze::Resting => rouses == 0,
+            };
+            ensure(goes_on, || format!("{} sleeps, and nothing follows: {slumber:?}", tenant.key))?;
+            let is_wanted = matches!(slumber.doze, Doze::AwaitingRoom { .. } | Doze::Rousing);
+            ensure(is_wanted || tenant.waiters.is_empty(), || {
+                format!("calls wait for {}, which is not woken", tenant.key)
+            })?;
+        }
+        Ok(())
     }
 
     fn starts_are_counted_right(&self) -> Result<(), String> {
@@ -208,7 +258,7 @@ impl Pool {
             let Custody { owner, may_refuse_stop } = run.custody;
             let timed = run.deadline_ms.is_some();
             let needed = match (stop.stage, may_refuse_stop) {
-                (Stage::Saving | Stage::AwaitingUses, _) => true,
+                (Stage::Saving | Stage::AwaitingUses | Stage::Rousing, _) => true,
                 (Stage::AwaitingProcess, _) => owner == Owner::User,
                 (Stage::Asked, false) => true,
                 // Only of a process of ours, and its exit is on the way.

@@ -24,6 +24,7 @@
 
 mod backoff;
 mod calls;
+mod cost;
 mod deploys;
 mod detachment;
 mod disposal;
@@ -39,12 +40,15 @@ mod last_uses;
 mod messages;
 mod planted;
 mod pool;
+mod pressure;
 mod queue;
 mod recovery;
 mod releases;
 mod retirement;
 mod room;
 mod rules;
+mod sleep;
+mod slumber;
 mod snapshots;
 mod status;
 mod stops;
@@ -52,6 +56,7 @@ pub(crate) mod tenant;
 mod tenure;
 mod timers;
 mod types;
+mod wake;
 mod warm;
 
 pub use backoff::Backoff;
@@ -67,6 +72,6 @@ pub use pool::{Figures, Pool, Stats};
 pub use rules::RunRules;
 pub use status::{BesideStatus, FailureStatus, Phase, Status, Usage};
 pub use types::{
-    Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, Part, Recovered, Release,
-    RunId, RunMap, Touch,
+    Adopted, CallId, Config, Custody, Depth, Key, KeyMap, Leases, Now, Outgoing, Owner, Part,
+    Recovered, Release, RunId, RunMap, Sleep, Touch,
 };

@@ -1,7 +1,7 @@
 //! What goes into the pool and what comes out of it.
 #![allow(missing_docs, reason = "each variant says what its fields mean")]
 
-use crate::{Adopted, CallId, Key, Recovered, Release, RunId, RunRules};
+use crate::{Adopted, CallId, Depth, Key, Recovered, Release, RunId, RunRules};
 use std::sync::Arc;
 
 /// Everything the pool can be told.
@@ -32,6 +32,11 @@ pub enum Input {
     /// The key is to be up without a call that waits for it, now and from now on: it is started
     /// unless it runs, starts, or is being started again.
     Warm { key: Key },
+    /// The key's tenant is to count as used now, and to be awake. (A tenant that is awake is touched
+    /// by its lease.)
+    Touch { key: Key },
+    /// Whether the host is short of memory, from now on.
+    Pressure { is_short: bool },
     /// The key's failures are to be forgotten.
     ClearBackoff { key: Key },
     /// No new spawns from now on.
@@ -96,6 +101,24 @@ pub enum Fact {
     Unused,
     /// The user's `shouldIdleKill` has answered.
     IdleAnswered { stop: bool },
+    /// Its tree stands, so deep. Answers `Action::Rest`, with `Frozen` too where its memory could
+    /// not be paged out. The tree uses so much memory now.
+    Rested { depth: Depth, rss_bytes: u64 },
+    /// Its tree runs, as it could not be frozen. Answers `Action::Rest`.
+    RestFailed,
+    /// Its tree runs and, if that was to be seen, answers. Answers `Action::Rouse`.
+    Roused,
+    /// It does not run, or did not answer within a second. Answers `Action::Rouse`. The pool has it
+    /// forced to end, as crashed.
+    RouseFailed,
+    /// What it does by itself. Answers `Action::LookAtActivity`. `outgoing`: so many established
+    /// connections to elsewhere; `udp`: it listens on UDP; `is_busy`: it has used the CPU more than
+    /// a little, apart from its start and from requests; `seen`: whether all that could be seen.
+    Activity { outgoing: usize, udp: bool, is_busy: bool, seen: bool },
+    /// The user's `shouldSleep` has answered.
+    SleepAnswered { sleep: bool },
+    /// The sleeper has a visitor in the backlog of its listener.
+    Knocked,
     /// The start has waited for the snapshot driver for as long as it may; the text says for what
     /// and how long.
     ImageLate { text: String },
@@ -223,6 +246,20 @@ pub enum Action {
     Clear { run: RunId },
     /// Ask the user's `shouldIdleKill` whether the idle run is to be stopped.
     AskIdle { run: RunId, idle_ms: u64 },
+    /// Find out what it does by itself: `Fact::Activity`, in any case.
+    LookAtActivity { run: RunId },
+    /// Ask the user's `shouldSleep` whether the idle run is to sleep.
+    AskSleep { run: RunId, idle_ms: u64 },
+    /// Have its tree stand, whatever it was before, and page its memory out for `PagedOut`.
+    /// `Fact::Rested` or `Fact::RestFailed` answers, unless the run ends. Its lease is claimed.
+    Rest { run: RunId, depth: Depth },
+    /// Have its tree run, also where a `Rest` has not been answered yet, or it runs already.
+    /// `Fact::Roused` or `Fact::RouseFailed` answers, after the answer to any `Rest` before it,
+    /// unless the run ends. `is_to_answer`: only when it answers; otherwise as soon as it runs.
+    Rouse { run: RunId, is_to_answer: bool },
+    /// Look at the backlogs of sleepers from now on, and tell of visitors by `Fact::Knocked`; or no
+    /// longer.
+    WatchBacklogs { on: bool },
     /// Have the snapshot driver save it, before it is ended. `Input::Image` answers this and the
     /// next three.
     Checkpoint { run: RunId },
@@ -309,6 +346,10 @@ pub enum Event {
     IdleKill { run: RunId, idle_ms: u64 },
     /// It is being stopped to make room.
     LruEvict { run: RunId },
+    /// It sleeps now, or deeper than before, and uses so much memory.
+    Sleep { run: RunId, depth: Depth, rss_bytes: u64 },
+    /// It is awake, `duration_ms` after it was roused; so deep it has slept.
+    Wake { run: RunId, duration_ms: u64, depth: Depth },
     /// What it has used so far.
     Observation { run: RunId, cpu_ms: u64, rss_bytes: u64 },
     /// It is gone. The signal is one that neither we nor the user's `kill` may have sent.

@@ -150,6 +150,28 @@ pub enum Bug {
     DetachCutsStartsShort,
     /// A host that leaves lets go of what it has asked to end.
     WhatEndsIsLetGo,
+    /// A tenant sleeps before its time.
+    SleepsTooSoon,
+    /// A tenant sleeps that has just been woken.
+    SleepsAtOnce,
+    /// A tenant's connections are not looked for before it sleeps.
+    SleepsConnected,
+    /// A tenant sleeps that is at work by itself.
+    SleepsAtWork,
+    /// `shouldSleep` is not asked.
+    ShouldSleepIsNotAsked,
+    /// What connected in the moment before the tree stood is not seen.
+    FrozenIsNotChecked,
+    /// One more sleeps than may.
+    OneSleepsTooMany,
+    /// A sleeper is woken where there is no room.
+    WakesWithoutRoom,
+    /// A sleeper is asked to end before it is awake.
+    StopsAsleep,
+    /// A host that is short of memory is left alone.
+    PressureIsIgnored,
+    /// The tenant that costs least makes room.
+    CheapestLeaves,
 }
 
 /// Whether the bug is there.
@@ -254,5 +276,16 @@ mod chosen {
         Bug::FoundDeadStaysDown,
         Bug::DetachCutsStartsShort,
         Bug::WhatEndsIsLetGo,
+        Bug::SleepsTooSoon,
+        Bug::SleepsAtOnce,
+        Bug::SleepsConnected,
+        Bug::SleepsAtWork,
+        Bug::ShouldSleepIsNotAsked,
+        Bug::FrozenIsNotChecked,
+        Bug::OneSleepsTooMany,
+        Bug::WakesWithoutRoom,
+        Bug::StopsAsleep,
+        Bug::PressureIsIgnored,
+        Bug::CheapestLeaves,
     ];
 }

@@ -5,13 +5,15 @@ use crate::disposal::Disposal;
 use crate::eviction::Candidates;
 use crate::gate::Gate;
 use crate::history::HistoryBook;
-use crate::idle::{Absences, IdleStep, Looks};
+use crate::idle::{Absences, Looks};
 use crate::images::Images;
 use crate::messages::{Action, Input, Outcome, Refusal};
+use crate::pressure::Pressure;
 use crate::recovery::Endings;
 use crate::releases::Releases;
 use crate::retirement::Look;
 use crate::room::Room;
+use crate::slumber::Sleepers;
 use crate::tenant::{Cause, Run, State, Tenant, Waiter, Wants};
 use crate::timers::Timers;
 use crate::warm::WarmBook;
@@ -42,6 +44,8 @@ pub struct Figures {
     pub total: usize,
     /// As in [`Stats`].
     pub draining: bool,
+    /// Of those that run, the ones that sleep.
+    pub asleep: usize,
     /// Keys whose failures are remembered: without any, none is backing off.
     pub failing: usize,
     /// Failures of starts so far: each begins a back-off.
@@ -55,7 +59,9 @@ pub struct Figures {
 /// `facts.rs`, what follows from their end in `ends.rs`, answers about idle tenants in `idle.rs`,
 /// answers of the snapshot driver in `snapshots.rs`. Stops are in `stops.rs`, what waits before
 /// them in `last_uses.rs`; which key gets room
-/// or a permit in `room.rs`, `gate.rs` and `eviction.rs`; what serves and what retires in
+/// or a permit in `room.rs`, `gate.rs` and `eviction.rs`, by what it costs in `cost.rs`; who falls
+/// asleep, sleeps and wakes in `sleep.rs`, `slumber.rs` and `wake.rs`, and what is done for memory in
+/// `pressure.rs`; what serves and what retires in
 /// `releases.rs` and `retirement.rs`; what holds for single runs in `rules.rs`; which keys are kept
 /// up in `warm.rs`. `status.rs` and this file answer queries.
 #[derive(Debug)]
@@ -71,6 +77,8 @@ pub struct Pool {
     pub(crate) releases: Releases,
     pub(crate) room: Room,
     pub(crate) candidates: Candidates,
+    pub(crate) sleepers: Sleepers,
+    pub(crate) pressure: Pressure,
     pub(crate) gate: Gate,
     pub(crate) timers: Timers,
     pub(crate) failures: FailureBook,
@@ -111,6 +119,8 @@ impl Pool {
         Pool {
             room: Room::new(config.max_concurrent),
             candidates: Candidates::default(),
+            sleepers: Sleepers::default(),
+            pressure: Pressure::default(),
             gate: Gate::new(config.gate),
             failures: FailureBook::new(config.backoff),
             histories: HistoryBook::default(),
@@ -151,6 +161,8 @@ impl Pool {
             Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),
             Input::Warm { key } => self.warm_up(&mut step, key),
+            Input::Touch { key } => self.touch(&mut step, &key),
+            Input::Pressure { is_short } => self.heed_pressure(&step, is_short),
             Input::ClearBackoff { key } => self.clear_backoff(&step, key),
             Input::Drain => self.drain(),
             Input::DrainTime { ms } => self.drain_ms = ms,
@@ -164,14 +176,18 @@ impl Pool {
             Input::Tick => self.tick(&mut step),
         }
         self.let_go_of_tenants(&mut step);
+        self.relieve(&mut step);
         self.admit(&mut step);
+        self.stop_surplus_sleepers(&mut step);
         self.look(&step);
+        self.watch_backlogs();
         self.settle_disposal();
         std::mem::take(&mut self.actions)
     }
 
     /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs'
-    /// deadlines (see `timers.rs`), the end of the victim's tenure, the next observation, the next
+    /// deadlines (see `timers.rs`), the end of the victim's tenure, the next step of a host that is
+    /// short of memory, the next observation, the next
     /// look for connections, the next start of a warm key and the end of a detachment. May change
     /// with every step.
     pub fn next_deadline(&self) -> Option<u64> {
@@ -180,8 +196,11 @@ impl Pool {
         let [observe_at_ms, look_at_ms] = [self.observe_at_ms, self.looks.at_ms];
         let run_due_ms = self.timers.first();
         let detachment_ms = self.detachment_ends_ms();
-        [run_due_ms, end_of_tenure_ms, observe_at_ms, look_at_ms, warm_due_ms, detachment_ms]
+        let pressure_ms = self.pressure.next_ms;
+        let of_runs = [run_due_ms, end_of_tenure_ms, pressure_ms];
+        [observe_at_ms, look_at_ms, warm_due_ms, detachment_ms]
             .into_iter()
+            .chain(of_runs)
             .flatten()
             .min()
     }
@@ -190,7 +209,7 @@ impl Pool {
     pub fn stats(&self, now: Now) -> Stats {
         Stats {
             running: self.became_ready,
-            total: self.room.occupied,
+            total: self.room.occupied + self.room.asleep,
             draining: self.draining,
             backoff: self
                 .failures
@@ -204,8 +223,9 @@ impl Pool {
     pub fn figures(&self) -> Figures {
         Figures {
             running: self.became_ready,
-            total: self.room.occupied,
+            total: self.room.occupied + self.room.asleep,
             draining: self.draining,
+            asleep: self.sleepers.len(),
             failing: self.failures.remembered(),
             failures: self.failures.recorded(),
         }
@@ -213,7 +233,7 @@ impl Pool {
 
     /// Whether anything is being started or stopped: then deadlines are a matter of seconds.
     pub fn is_busy(&self) -> bool {
-        self.runs.len() > self.candidates.len() + self.stranded.len()
+        self.runs.len() > self.candidates.len() + self.stranded.len() + self.sleepers.len()
     }
 
     /// Whether any run is left, whatever its state.
@@ -284,7 +304,8 @@ impl Pool {
                 self.timers.clear(run);
                 self.gate.leave(run);
             }
-            State::Ready(_) => self.consider_idle(step, id, IdleStep::Clock),
+            State::Ready(_) => self.consider_idle(step, id),
+            State::Asleep(..) => self.consider_sleeper(step, id),
             State::Retired(..) => self.consider_retired(step, id, Look::Wanted),
             State::Stopping(..) => self.grace_is_over(step, id),
             State::Stranded(run) => self.timers.clear(run),
@@ -312,6 +333,9 @@ impl Pool {
     fn admit_waiting(&mut self, step: &mut Step) {
         loop {
             self.start_admitted(step);
+            while let Some(key) = self.room.admit_wake() {
+                self.wake_admitted(step, &key);
+            }
             while let Some(key) = self.room.admit() {
                 let ticket = self.next_ticket();
                 let queued = self.releases.queued_mut(&mut self.tenants, &key);

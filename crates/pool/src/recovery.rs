@@ -87,7 +87,7 @@ impl Pool {
     /// release or, of the same one, ready for less long.
     fn serves_later(&self, step: &Step, key: &str, process: &Recovered) -> bool {
         let Some(tenant) = self.tenants.get(key) else { return false };
-        let State::Ready(run) = &tenant.state else { return false };
+        let (State::Ready(run) | State::Asleep(run, _)) = &tenant.state else { return false };
         let ready_for_ms = run.ready_before_ms + step.now.steady_ms - run.started_steady_ms;
         let is_younger = process.ready_for_ms.unwrap_or(0) >= ready_for_ms;
         let is_later = (tenant.release, is_younger) >= (process.release, true);

@@ -187,7 +187,7 @@ impl Pool {
                 let run = run.id;
                 self.retire(step, run, retire_ms);
             }
-            State::Starting(run) | State::Probing(run) => {
+            State::Starting(run) | State::Probing(run) | State::Asleep(run, _) => {
                 let run = run.id;
                 self.begin_stop(step, run, Cause::Replaced);
             }
@@ -206,6 +206,8 @@ impl Pool {
             Some(tenant) if tenant.state.is_up() => return,
             Some(tenant) => {
                 swap(tenant, &mut beside.tree);
+                // Calls that waited for it to wake.
+                tenant.waiters.append(&mut beside.tree.waiters);
                 tenant.inherit_warmth(Warm::inherited(beside.tree.warm.take()));
             }
             None => {
@@ -230,7 +232,7 @@ impl Pool {
             next.waiters.extend(later);
             return self.respawn_or_forget(key, next);
         }
-        self.room.occupied -= 1;
+        self.room.gives_up_place(next.held_room);
         self.let_coming_release_take_over(&key);
         let tenant = self.tenant_at(&key);
         tenant.waiters.extend(next.waiters);

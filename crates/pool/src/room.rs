@@ -6,6 +6,9 @@
 //! look for connections (likewise); a kill, `dispose` or the abort of the key's last caller (the
 //! key stops waiting). All of these are steps of the pool, and every step ends in `Pool::admit`.
 //!
+//! A sleeper that is to wake (`wake.rs`) waits in a queue of its own, whose sleepers come first:
+//! they take room for milliseconds until they are of use. What falls asleep makes room, too.
+//!
 //! Warm keys that no caller waits for may stand aside (`warm.rs`): for them no tenant leaves, and a
 //! place is theirs only when no key queues for it.
 //!
@@ -24,9 +27,13 @@ pub(crate) struct Room {
     pub occupied: usize,
     /// Of these, the ones being stopped whose room no key takes over.
     pub leaving: usize,
+    /// Tenants that are alive and hold no room: they sleep, or did when their stop began.
+    pub asleep: usize,
     /// When more than may be alive were last found: the ticket of then.
     surplus_since: u64,
     queue: Queue,
+    /// Sleepers that are to wake. They come before those that are to be started.
+    waking: Queue,
     /// Warm keys without callers, for which no tenant leaves: they get what the queue leaves free.
     aside: Queue,
 }
@@ -37,10 +44,18 @@ impl Room {
             capacity,
             occupied: 0,
             leaving: 0,
+            asleep: 0,
             surplus_since: 0,
             queue: Queue::default(),
+            waking: Queue::default(),
             aside: Queue::default(),
         }
+    }
+
+    /// A tenant is gone that had room or, if it slept, did not.
+    pub fn gives_up_place(&mut self, held_room: bool) {
+        let count = if held_room { &mut self.occupied } else { &mut self.asleep };
+        *count -= 1;
     }
 
     pub fn capacity(&self) -> usize {
@@ -49,6 +64,15 @@ impl Room {
 
     pub fn enqueue(&mut self, ticket: u64, key: Key) {
         self.queue.enqueue(ticket, key);
+    }
+
+    pub fn enqueue_wake(&mut self, ticket: u64, key: Key) {
+        self.waking.enqueue(ticket, key);
+    }
+
+    /// The sleeper with this ticket does not wait to wake any more.
+    pub fn cancel_wake(&mut self, ticket: u64) {
+        self.waking.cancel(ticket);
     }
 
     pub fn stand_aside(&mut self, ticket: u64, key: Key) {
@@ -65,9 +89,23 @@ impl Room {
         }
     }
 
-    /// Gives a free place to the key that has waited longest.
+    fn is_full(&self) -> bool {
+        self.occupied >= self.capacity + usize::from(planted(Bug::OneTooMany))
+    }
+
+    /// Gives a free place to the sleeper that has waited longest to wake.
+    pub fn admit_wake(&mut self) -> Option<Key> {
+        if self.is_full() && !planted(Bug::WakesWithoutRoom) {
+            return None;
+        }
+        let key = self.waking.pop_first()?;
+        self.occupied += 1;
+        Some(key)
+    }
+
+    /// Gives a free place to the key that has waited longest to be started.
     pub fn admit(&mut self) -> Option<Key> {
-        if self.occupied >= self.capacity + usize::from(planted(Bug::OneTooMany)) {
+        if self.is_full() {
             return None;
         }
         let key = self.queue.pop_first().or_else(|| self.aside.pop_first())?;
@@ -98,9 +136,18 @@ impl Room {
     /// Whether more places are needed, by keys that wait or for those that are alive, than are
     /// about to become free; and since when the first of these keys waits.
     pub fn wanted_since(&self) -> Option<u64> {
-        let wanted = self.queue.len() + self.surplus();
-        let first = self.queue.first().map(|(ticket, _)| ticket);
-        (wanted > self.leaving).then(|| first.unwrap_or(self.surplus_since))
+        let first = self.waking.first().or_else(|| self.queue.first());
+        let since = first.map_or(self.surplus_since, |(ticket, _)| ticket);
+        (self.wanted() > 0).then_some(since)
+    }
+
+    /// How many more places are needed than are about to become free.
+    pub fn wanted(&self) -> usize {
+        (self.waiting() + self.surplus()).saturating_sub(self.leaving)
+    }
+
+    pub fn first_waking(&self) -> Option<&Key> {
+        self.waking.first().map(|(_, key)| key)
     }
 
     pub fn first_waiting(&self) -> Option<&Key> {
@@ -108,12 +155,12 @@ impl Room {
     }
 
     pub fn waiting(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.waking.len()
     }
 
     /// Whether any key waits, in the queue or aside, or some tenant has to leave.
     pub fn is_anyone_waiting(&self) -> bool {
-        self.queue.len() + self.aside.len() + self.surplus() > 0
+        self.waiting() + self.aside.len() + self.surplus() > 0
     }
 
     pub fn standing_aside(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use crate::pool::Pool;
 use crate::tenant::{State, Tenant};
-use crate::{Failure, History, Key, Now, Release, RunId};
+use crate::{Depth, Failure, History, Key, Now, Release, RunId};
 
 /// The most ended tenants in one list. Lists are asked for again and again, mostly to see the
 /// tenants that live.
@@ -15,6 +15,8 @@ pub struct Status {
     pub key: Key,
     /// What is being done about it.
     pub phase: Phase,
+    /// How deep it sleeps, if it does.
+    pub depth: Option<Depth>,
     /// Its process, from the decision to start it.
     pub run: Option<RunId>,
     /// Its failures since it was last ready.
@@ -59,6 +61,8 @@ pub enum Phase {
     Spawning,
     /// In use.
     Ready,
+    /// It sleeps (`Status::depth` says how deep), and is woken by its next use.
+    Asleep,
     /// Being stopped.
     Stopping,
     /// Could not be started, and could not be ended either.
@@ -134,7 +138,22 @@ impl Pool {
         let failures = if is_proven { None } else { self.failure_status(&tenant.key, now) };
         let (usage, history) = (run.and_then(|run| run.usage), self.history(&tenant.key));
         let (key, run, comes_back_at_ms) = (tenant.key.clone(), run.map(|run| run.id), None);
-        Status { key, phase, run, failures, comes_back_at_ms, usage, history, release, beside }
+        let depth = match &tenant.state {
+            State::Asleep(_, slumber) => slumber.depth,
+            _ => None,
+        };
+        Status {
+            key,
+            phase,
+            depth,
+            run,
+            failures,
+            comes_back_at_ms,
+            usage,
+            history,
+            release,
+            beside,
+        }
     }
 
     fn without_process(&self, key: &str, now: Now) -> Option<Status> {
@@ -154,6 +173,7 @@ impl Pool {
         Some(Status {
             key,
             phase,
+            depth: None,
             run,
             failures,
             comes_back_at_ms,
@@ -192,7 +212,8 @@ fn phase_of(state: &State) -> Phase {
     match state {
         State::AwaitingRoom { .. } | State::AwaitingGate { .. } => Phase::Queued,
         State::Starting(_) | State::Probing(_) => Phase::Spawning,
-        State::Ready(_) => Phase::Ready,
+        State::Asleep(_, slumber) if slumber.depth.is_some() => Phase::Asleep,
+        State::Ready(_) | State::Asleep(..) => Phase::Ready,
         State::Retired(..) | State::Stopping(..) => Phase::Stopping,
         State::Stranded(_) => Phase::Stuck,
     }

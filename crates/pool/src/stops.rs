@@ -58,11 +58,20 @@ impl Pool {
         let uses_may_last_ms = self.uses_may_last_ms(step, id);
         if !self.take_out_of_service(step, id, Some(cause), failure) {
             self.await_process(step, id);
+        } else if self.is_to_be_roused(id) {
+            self.rouse_to_stop(step, id);
         } else if uses_may_last_ms > 0 && step.leases.is_in_use(id) {
             self.await_uses(step, id, uses_may_last_ms);
         } else {
             self.ask(step, id);
         }
+    }
+
+    /// Whether the run, which is to end, sleeps.
+    fn is_to_be_roused(&self, id: RunId) -> bool {
+        let has_slept =
+            |state: &State| matches!(state, State::Stopping(_, stop) if stop.slumber.is_some());
+        self.sleeps() && has_slept(&self.tree_of(id).state)
     }
 
     /// Takes the run out of service. Returns whether its process is known yet.
@@ -74,18 +83,25 @@ impl Pool {
         failure: Option<Failure>,
     ) -> bool {
         let (of_key, serves) = (self.runs[&id].clone(), self.serves(id));
+        let has_coming = self.releases.has_coming(&of_key);
         let Pool { tenants, releases, timers, gate, room, candidates, stranded, failures, .. } =
             self;
-        let looks = &mut self.looks;
+        let (looks, sleepers) = (&mut self.looks, &mut self.sleepers);
         let Tenant { key, state, waiters, .. } = releases.tree_mut(tenants, &of_key, id);
         if matches!(state, State::Ready(run) if run.proven_at_ms <= step.now.steady_ms) {
             failures.clear(key);
         }
         // Only the serving tree of a restarted key hands its room on: one process follows both
         // trees.
-        let keeps_room =
-            cause == Some(Cause::Restarted) && serves && !planted(Bug::RestartLosesRoom);
+        let holds_room = state.holds_room();
+        let keeps_room = cause == Some(Cause::Restarted)
+            && serves
+            && holds_room
+            && !planted(Bug::RestartLosesRoom);
+        let mut slumber = None;
         let mut failed_waiters = Vec::new();
+        let is_drained = self.draining && !has_coming;
+        let mut drained = Vec::new();
         let has_process = state.change(|state| {
             let mut run = match state {
                 State::Starting(run) | State::Probing(run) => {
@@ -99,6 +115,16 @@ impl Pool {
                         step.leases.claim(id);
                     }
                     candidates.remove(&run);
+                    run
+                }
+                State::Asleep(run, sleeps) => {
+                    sleepers.leave(&run, &sleeps, room, looks);
+                    slumber = Some(sleeps);
+                    if cause == Some(Cause::Killed) {
+                        failed_waiters = calls_of(waiters);
+                    } else if is_drained {
+                        drained = calls_of(waiters);
+                    }
                     run
                 }
                 State::Retired(run, _) => {
@@ -118,14 +144,17 @@ impl Pool {
                 run.cause = cause;
             }
             run.cause = run.cause.or(cause);
-            if !keeps_room {
+            if holds_room && !keeps_room {
                 room.leaving += 1;
             }
             let stop = Stop::new(Stage::AwaitingProcess);
+            let (is_roomless, is_unannounced) = (!holds_room, slumber.is_some());
+            let stop = Stop { is_roomless, slumber, is_unannounced, ..stop };
             let stop = Stop { failure, failed_waiters, keeps_room, ..stop };
             let has_process = run.pid.is_some();
             (State::Stopping(run, Box::new(stop)), has_process)
         });
+        drained.into_iter().for_each(|call| self.refuse(call, Refusal::Draining));
         self.let_coming_release_take_over(&of_key);
         has_process
     }
@@ -233,6 +262,10 @@ impl Pool {
                 self.exited(step, id, crate::Exit::default());
             }
             State::Stopping(_, stop) if stop.stage == Stage::Asked => self.force(id),
+            State::Stopping(_, stop) if stop.stage == Stage::Rousing => {
+                self.announce_stop(step, id);
+                self.force(id);
+            }
             State::Stopping(_, stop) if stop.stage == Stage::AwaitingUses => self.ask(step, id),
             State::Stopping(_, stop) if stop.stage == Stage::Saving => self.give_up_save(step, id),
             State::Stopping(..) => self.give_up(step, id, Failure::StopTimedOut),
@@ -369,7 +402,7 @@ impl Pool {
         }
     }
 
-    fn grace_ms(&self, id: RunId) -> u64 {
+    pub(crate) fn grace_ms(&self, id: RunId) -> u64 {
         let run = self.tree_of(id).state.run().expect("a stop is of a run");
         match run.stop_timeout_ms(&self.config) {
             0 => FORCED_GRACE_MS,

@@ -1,6 +1,8 @@
 //! One tree of a key: its state, and the calls that wait for it. Most keys have no other
 //! (`releases.rs`).
 
+use crate::sleep::Wakefulness;
+use crate::slumber::Slumber;
 use crate::warm::Warm;
 use crate::{
     Adopted, CallId, Custody, Exit, ExitReason, Failure, Key, Owner, Release, RunId, RunRules,
@@ -46,8 +48,9 @@ pub(crate) enum Wants {
 /// | `Starting` | perhaps | yes | `Started`, `Restored`, `StartFailed`, `Exited`, a stop |
 /// | `Probing` | yes | yes | `Ready`, `NotReady` (a stop), `Exited`, a stop |
 /// | `Ready` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop, the next release being ready (`Retired`) |
+/// | `Asleep` | yes | until its tree stands, and again when it is to wake (`slumber.rs`) | `Roused`, `RestFailed`, `Exited`, `MainEnded` (as a stop), a stop |
 /// | `Retired` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop |
-/// | `Stopping` | yes, or perhaps | yes | `Exited`, `StartFailed`, a refusal or no end in time (back to `Ready` or `Retired`, or `Stranded`) |
+/// | `Stopping` | yes, or perhaps | yes, unless it slept when its stop began | `Exited`, `StartFailed`, a refusal or no end in time (back to `Ready` or `Retired`, or `Stranded`) |
 /// | `Stranded` | yes, or perhaps | yes | `Exited`, `StartFailed`, another stop, which `Started` and `Restored` begin, too |
 ///
 /// While `Stopping` is at [`Stage::Saving`], an `Exited` is put off until it is known whether it
@@ -67,6 +70,8 @@ pub(crate) enum State {
     Probing(Box<Run>),
     /// In use.
     Ready(Box<Run>),
+    /// Its tree is frozen, or is about to be or to wake.
+    Asleep(Box<Run>, Box<Slumber>),
     /// Another release serves; this one is in use for a while yet, until then at most.
     Retired(Box<Run>, u64),
     /// Being ended. `Stop` is boxed, too: few runs are being ended at a time.
@@ -84,6 +89,8 @@ pub(crate) struct Run {
     /// Known from `Started` on, which is also when `spawn` is emitted.
     pub pid: Option<u32>,
     pub started_steady_ms: u64,
+    /// How long it took to become ready, if it was started here.
+    pub start_took_ms: Option<u64>,
     /// It was being ended when it was found.
     pub was_ending: bool,
     /// For how long it was ready before it was found.
@@ -115,6 +122,9 @@ pub(crate) struct Run {
     pub has_no_port: bool,
     /// `shouldIdleKill` is being asked about it.
     pub idle_is_asked: bool,
+    /// It has said that the run is not to be stopped; until then it is not asked again.
+    pub kept_until_ms: u64,
+    pub wakefulness: Wakefulness,
     /// What holds for it alone. Boxed: most runs have none.
     pub rules: Option<Box<RunRules>>,
 }
@@ -126,6 +136,7 @@ impl Run {
             custody,
             pid: None,
             started_steady_ms: now_ms,
+            start_took_ms: None,
             was_ending: false,
             ready_before_ms: 0,
             was_ready: false,
@@ -143,6 +154,8 @@ impl Run {
             connected_at_ms: 0,
             has_no_port: false,
             idle_is_asked: false,
+            kept_until_ms: 0,
+            wakefulness: Wakefulness::default(),
             rules: None,
         }
     }
@@ -171,6 +184,12 @@ pub(crate) struct Stop {
     pub failed_waiters: Vec<CallId>,
     /// The next process of this key takes the room over.
     pub keeps_room: bool,
+    /// It slept when its stop began, and so holds no room.
+    pub is_roomless: bool,
+    /// It is being woken, so that it can be asked to end.
+    pub slumber: Option<Box<Slumber>>,
+    /// What it is stopped for is told when it is awake.
+    pub is_unannounced: bool,
     /// Calls that want the process gone.
     pub kills: Vec<CallId>,
     /// For how long it was idle when it began to be saved.
@@ -194,6 +213,9 @@ impl Stop {
             failure: None,
             failed_waiters: Vec::new(),
             keeps_room: false,
+            is_roomless: false,
+            slumber: None,
+            is_unannounced: false,
             kills: Vec::new(),
             idle_ms: 0,
             exit: None,
@@ -226,6 +248,8 @@ pub(crate) enum Stage {
     Saving,
     /// There is no process yet that could be asked.
     AwaitingProcess,
+    /// It sleeps, and is being woken.
+    Rousing,
     /// Uses of it are open that began before its lease was claimed.
     AwaitingUses,
     Asked,
@@ -251,6 +275,8 @@ pub(crate) enum Cause {
     Restarted,
     Saved,
     Replaced,
+    /// It sleeps, and did not wake.
+    NotWoken,
 }
 
 impl Cause {
@@ -279,6 +305,7 @@ impl Cause {
             Cause::Restarted => ExitReason::Restarted,
             Cause::Saved => ExitReason::Checkpointed,
             Cause::Replaced => ExitReason::Replaced,
+            Cause::NotWoken => ExitReason::Crashed,
         }
     }
 }
@@ -307,6 +334,7 @@ impl State {
             State::Starting(run)
             | State::Probing(run)
             | State::Ready(run)
+            | State::Asleep(run, _)
             | State::Retired(run, _)
             | State::Stopping(run, _)
             | State::Stranded(run) => Some(run),
@@ -319,6 +347,7 @@ impl State {
             State::Starting(run)
             | State::Probing(run)
             | State::Ready(run)
+            | State::Asleep(run, _)
             | State::Retired(run, _)
             | State::Stopping(run, _)
             | State::Stranded(run) => Some(run),
@@ -342,7 +371,7 @@ impl State {
                 // The warden ends what its host was ending, in its own time.
                 Stage::Asked if run.was_ending => by_our_stop(signal),
                 // It has not been asked yet, or ended before it was.
-                Stage::AwaitingUses | Stage::Clearing => false,
+                Stage::AwaitingUses | Stage::Rousing | Stage::Clearing => false,
                 _ => signal == SIGTERM,
             },
             _ => false,
@@ -359,12 +388,17 @@ impl State {
         matches!(self, State::AwaitingRoom { .. } | State::AwaitingGate { .. })
     }
 
-    /// Starts, or is in use.
+    /// Starts, is in use, or sleeps until it is.
     pub fn is_up(&self) -> bool {
-        matches!(self, State::Starting(_) | State::Probing(_) | State::Ready(_))
+        matches!(self, State::Starting(_) | State::Probing(_) | State::Ready(_) | State::Asleep(..))
     }
 
     pub fn holds_room(&self) -> bool {
-        !matches!(self, State::AwaitingRoom { .. })
+        match self {
+            State::AwaitingRoom { .. } => false,
+            State::Asleep(_, slumber) => slumber.holds_room(),
+            State::Stopping(_, stop) => !stop.is_roomless,
+            _ => true,
+        }
     }
 }

@@ -20,6 +20,7 @@ impl Run {
     /// The run is ready: its tenure begins.
     pub fn begin_tenure(&mut self, now_ms: u64) {
         let start_ms = now_ms.saturating_sub(self.started_steady_ms);
+        let start_ms = self.start_took_ms.unwrap_or(start_ms);
         let tenure_ms = start_ms.clamp(SHORTEST_TENURE_MS, LONGEST_TENURE_MS);
         let tenure_ms = if planted(Bug::NoTenure) { 0 } else { tenure_ms };
         self.tenure_ends_ms = now_ms.saturating_add(tenure_ms);

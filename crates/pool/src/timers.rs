@@ -3,10 +3,14 @@
 //! | state | the deadline is when … | there is none |
 //! |---|---|---|
 //! | `Starting`, `Probing` | the gate stops counting this start | without a gate, or its patience; once it has passed |
-//! | `Ready` | the tenant is idle unless it was touched; a sweep after `shouldIdleKill` kept it, or it refused a stop, or while its next release comes up | without idle stops; while `shouldIdleKill` is asked, or its connections are looked for |
+//! | `Ready` | the tenant may sleep, or is idle, unless it was touched; a sweep after `shouldIdleKill` kept it, or it refused a stop, or while its next release comes up | without idle stops; while `shouldIdleKill` is asked, or its connections are looked for |
+//! | `Asleep`: resting | it is to be paged out, to breathe, or idle | without any of these |
+//! | `Asleep`: breathing | its breath is over | |
+//! | `Asleep`: else | | always: an answer is on its way, or it waits for room |
 //! | `Retired` | it may be stopped: its time is over, or it would be unused if nothing touched it; a sweep after it refused a stop | |
 //! | `Stopping`: saving | the save has taken too long: it counts as failed | |
 //! | `Stopping`: awaiting a process | the user's function has had its time: the stop is given up | for a process of ours |
+//! | `Stopping`: rousing | it has not woken: it is forced | |
 //! | `Stopping`: asked | the grace is over: it is forced | for a user's process, until its `kill` is being called |
 //! | `Stopping`: forced | the grace, and what a `kill` that has not settled may take, is over: the stop is given up | for a process of ours; for a user's, until its `kill` is being called |
 //! | `Stranded` | | always |

@@ -151,6 +151,49 @@ pub struct Config {
     pub heeds_connections: bool,
     /// An idle tenant is saved before it is stopped: how long that may take; `None` it is not.
     pub checkpoint_timeout_ms: Option<u64>,
+    /// Idle tenants sleep before they are stopped; `None` they do not. Not heeded beside
+    /// `checkpoint_timeout_ms`, nor for processes that are not ours.
+    pub sleep: Option<Sleep>,
+    /// The victim is who holds most memory for longest, for each millisecond of its own start. In
+    /// place of the least recently active.
+    pub evicts_by_cost: bool,
+}
+
+/// When tenants sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sleep {
+    /// From the last use until the tree is frozen.
+    pub after_ms: u64,
+    /// From the last use until its memory is paged out; `None` never.
+    pub page_out_after_ms: Option<u64>,
+    /// Beyond so many the least recently active sleeper is stopped.
+    pub max_asleep: usize,
+    /// From a start, and from each wake, until it may sleep.
+    pub min_awake_ms: u64,
+    /// What becomes of those that have outgoing connections.
+    pub outgoing: Outgoing,
+    /// The user's `shouldSleep` is asked before.
+    pub asks: bool,
+}
+
+/// What becomes of tenants with outgoing connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// They stay awake.
+    Stay,
+    /// They sleep, and are awake for a moment each minute.
+    Breathe,
+    /// They sleep.
+    Sleep,
+}
+
+/// How deep a tenant sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Depth {
+    /// Its tree does not run.
+    Frozen,
+    /// And its memory was handed to swap.
+    PagedOut,
 }
 
 impl Config {
@@ -171,6 +214,8 @@ impl Config {
             asks_before_idle: false,
             heeds_connections: false,
             checkpoint_timeout_ms: None,
+            sleep: None,
+            evicts_by_cost: false,
         }
     }
 }

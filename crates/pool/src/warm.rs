@@ -183,7 +183,11 @@ impl Pool {
             State::Starting(run) if run.rules.is_none() => {
                 tenant.warm.get_or_insert(Warm::wanted(None));
             }
-            State::Starting(_) | State::Probing(_) | State::Ready(_) | State::Retired(..) => {}
+            State::Starting(_)
+            | State::Probing(_)
+            | State::Ready(_)
+            | State::Asleep(..)
+            | State::Retired(..) => {}
             State::Stopping(..) => tenant.warm = Some(Warm::wanted_again(tenant.warm)),
             State::Stranded(run) => {
                 let run = run.id;
@@ -246,7 +250,9 @@ impl Pool {
         let now_ms = step.now.steady_ms;
         let pause_ms = match run.cause {
             None if planted(Bug::WarmStaysDown) => return None,
-            None | Some(Cause::NotReady) => warm.run_ended(run, now_ms, &self.failures.rules()),
+            None | Some(Cause::NotReady | Cause::NotWoken) => {
+                warm.run_ended(run, now_ms, &self.failures.rules())
+            }
             Some(_) => 0,
         };
         let yields = run.cause == Some(Cause::Evicted) && is_ruled;
@@ -306,6 +312,9 @@ impl Pool {
 
     /// Whether the key that has waited for room the longest has no caller.
     pub(crate) fn first_has_no_caller(&self) -> bool {
+        if self.room.first_waking().is_some() {
+            return false;
+        }
         let first = self.room.first_waiting().and_then(|key| self.tenants.get(key));
         let tenant = first.filter(|tenant| matches!(tenant.state, State::AwaitingRoom { .. }));
         tenant.is_some_and(|tenant| tenant.waiters.is_empty())

@@ -28,6 +28,7 @@ mod simulation {
     pub mod releases;
     pub mod rng;
     pub mod rules;
+    pub mod sleep;
     pub mod snapshot_driver;
     pub mod statuses;
     pub mod story;

@@ -13,9 +13,10 @@ use rustix::process::Pid;
 use warden::confinement::{Access, Group, Hierarchy, PathRule};
 
 use crate::clock;
+use crate::freezer::Freezer;
 use crate::group_files::{
-    Failure, REMOVAL_PATIENCE_MS, count_in, make_directory, path, put, remove, remove_soon,
-    was_full,
+    Failure, REMOVAL_PATIENCE_MS, count_in, make_directory, number_in, path, put, remove,
+    remove_soon, was_full,
 };
 use crate::leaf;
 use crate::parents::{self, Parents};
@@ -180,6 +181,40 @@ impl Groups {
                 }
             }
         })
+    }
+
+    /// The freezer of the group of the second version, if there is one.
+    pub fn freezer(&self) -> Option<Freezer> {
+        self.of_v2().and_then(Freezer::of)
+    }
+
+    /// The file by which the group can be asked to hand its memory to swap, and how much it has.
+    pub fn reclaim(&self) -> Option<(PathBuf, u64)> {
+        let directory = self.of_v2()?;
+        let file = directory.join("memory.reclaim");
+        file.exists().then_some(())?;
+        Some((file, number_in(&directory.join("memory.current"))?))
+    }
+
+    /// The memory in RAM, as observations count it: what is the group's alone, and files that it
+    /// has mapped. `None` if no group counts it.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        let names = |hierarchy| match hierarchy {
+            Hierarchy::V1 => ["total_rss", "total_mapped_file", "total_shmem"],
+            Hierarchy::V2 => ["anon", "file_mapped", "shmem"],
+        };
+        self.directories().find_map(|(group, directory)| {
+            let stat = directory.join("memory.stat");
+            stat.exists().then_some(())?;
+            let [anonymous, mapped, shared] =
+                names(group.hierarchy).map(|name| count_in(&stat, name));
+            Some(anonymous.saturating_add(mapped.max(shared)))
+        })
+    }
+
+    fn of_v2(&self) -> Option<PathBuf> {
+        let mut directories = self.directories();
+        directories.find(|(group, _)| group.hierarchy == Hierarchy::V2).map(|(_, path)| path)
     }
 
     /// The directory of the first version that has limits of memory.

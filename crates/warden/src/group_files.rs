@@ -121,6 +121,11 @@ pub fn count_in(file: &Path, name: &str) -> u64 {
     text.lines().find_map(count).unwrap_or(0)
 }
 
+/// The number that a file of a group holds.
+pub fn number_in(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
 /// How far below its limit a group of the first version may have no room any more: the kernel
 /// charges some pages at once.
 const CHARGE_BYTES: u64 = 1 << 20;
@@ -128,10 +133,7 @@ const CHARGE_BYTES: u64 = 1 << 20;
 /// Whether a group of the first version has used all that it may. Attempts that failed are not
 /// counted by every kernel.
 pub fn was_full(group: &Path, of: &str) -> bool {
-    let bytes = |what: &str| {
-        let text = fs::read_to_string(group.join(format!("{of}.{what}_in_bytes"))).ok()?;
-        text.trim().parse::<u64>().ok()
-    };
+    let bytes = |what: &str| number_in(&group.join(format!("{of}.{what}_in_bytes")));
     let (peak, limit) = (bytes("max_usage"), bytes("limit"));
     peak.zip(limit).is_some_and(|(peak, limit)| peak.saturating_add(CHARGE_BYTES) >= limit)
 }

@@ -15,7 +15,7 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-use crate::protocol::{Command, LAUNCH_FDS_MAX, REPORT_BYTES, Report, StopStage};
+use crate::protocol::{Command, Depth, LAUNCH_FDS_MAX, REPORT_BYTES, Report, StopStage};
 use crate::spec::LaunchSpec;
 
 /// Makes the connection: the host's end, close-on-exec and non-blocking, and the end that becomes
@@ -83,6 +83,20 @@ pub fn send_stop(socket: impl AsFd, run: u64, stage: StopStage) -> io::Result<()
 /// Asks for stopped keepers to be continued.
 pub fn send_continue(socket: impl AsFd) -> io::Result<()> {
     let packet = Command::Continue.encode();
+    rustix::io::retry_on_intr(|| send(&socket, &packet, SendFlags::NOSIGNAL))?;
+    Ok(())
+}
+
+/// Asks for a tenant to fall asleep, or to sleep deeper.
+pub fn send_sleep(socket: impl AsFd, run: u64, depth: Depth) -> io::Result<()> {
+    let packet = Command::Sleep { run, depth }.encode();
+    rustix::io::retry_on_intr(|| send(&socket, &packet, SendFlags::NOSIGNAL))?;
+    Ok(())
+}
+
+/// Asks for a tenant to be woken.
+pub fn send_wake(socket: impl AsFd, run: u64) -> io::Result<()> {
+    let packet = Command::Wake { run }.encode();
     rustix::io::retry_on_intr(|| send(&socket, &packet, SendFlags::NOSIGNAL))?;
     Ok(())
 }

@@ -81,6 +81,9 @@ impl Host {
                         self.outbox.extend(refused);
                     }
                     Ok(Command::Stop { run, stage }) => roster.stop(run, stage),
+                    Ok(order @ (Command::Sleep { .. } | Command::Wake { .. })) => {
+                        roster.rest(order);
+                    }
                     Ok(Command::Continue) => roster.continue_all(),
                     Ok(command) => {
                         let message = format!("{command:?} is for a surviving warden");

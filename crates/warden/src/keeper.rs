@@ -5,10 +5,11 @@
 use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, kill_process_group};
 
 use warden::planted::{Bug, planted};
-use warden::protocol::{Command, REPORT_BYTES, Report, StopStage};
+use warden::protocol::{Command, Depth, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
 use crate::clock;
@@ -17,6 +18,7 @@ use crate::link::{self, Received};
 use crate::memory_watch::{self, MemoryWatch};
 use crate::outbox::Outbox;
 use crate::priority;
+use crate::slumber::Slumber;
 use crate::sys::{self, Ending, Reaped};
 use crate::temporary::{LEFT_STATUS, Temporary};
 use crate::tree::Scope;
@@ -84,6 +86,7 @@ pub struct Keeper {
     groups: Groups,
     memory_watch: Option<MemoryWatch>,
     temporary: Option<Temporary>,
+    slumber: Slumber,
     /// Reports for the warden.
     outbox: Outbox,
 }
@@ -94,6 +97,7 @@ impl Keeper {
         let Tenancy { run, warden, child_signals, main, status, groups, temporary } = tenancy;
         let (launch, phase) = (Launch::Pending(status), Phase::Serving);
         let memory_watch = MemoryWatch::over(&groups);
+        let slumber = Slumber::of(run, &groups);
         let (main_ending, has_ended_unasked) = (None, false);
         let outbox = Outbox::default();
         Keeper {
@@ -108,6 +112,7 @@ impl Keeper {
             groups,
             memory_watch,
             temporary,
+            slumber,
             outbox,
         }
     }
@@ -121,6 +126,7 @@ impl Keeper {
         while self.kill_round() != Found::Held && self.reap() {
             self.watch_memory();
             let has_to_ask = self.go_on_asking(link.as_ref());
+            self.outbox.extend(self.slumber.go_on(&self.groups, link.as_ref()));
             if let Some(link) = &link {
                 // A closed link is noticed when it is read from.
                 self.outbox.flush(link);
@@ -211,11 +217,13 @@ impl Keeper {
         );
         let watch = self.memory_watch.as_ref();
         fds.extend(watch.map(|watch| PollFd::from_borrowed_fd(watch.event(), PollFlags::IN)));
+        fds.extend(self.slumber.interest());
         link::wait(&mut fds, timeout_ms);
         let has_event = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
         let link_index = 1 + usize::from(status.is_some());
         let is_link_ready = link.is_some() && has_event(link_index);
-        let is_memory_short = has_event(link_index + usize::from(link.is_some()));
+        let is_memory_short =
+            watch.is_some() && has_event(link_index + usize::from(link.is_some()));
         let is_status_ready = status.is_some() && has_event(1);
         if has_event(0) {
             link::drain(&self.child_signals);
@@ -233,7 +241,9 @@ impl Keeper {
 
     fn timeout_ms(&self) -> Option<u64> {
         let looks = self.memory_watch.as_ref().is_some_and(MemoryWatch::is_looking);
-        looks.then_some(memory_watch::LOOK_MS).into_iter().chain(self.phase_timeout_ms()).min()
+        let looks_ms = looks.then_some(memory_watch::LOOK_MS);
+        let due_ms = [looks_ms, self.phase_timeout_ms(), self.slumber.timeout_ms()];
+        due_ms.into_iter().flatten().min()
     }
 
     fn phase_timeout_ms(&self) -> Option<u64> {
@@ -278,6 +288,8 @@ impl Keeper {
                         self.terminate(Some(&*socket))
                     }
                     Ok(Command::Stop { stage: StopStage::Kill, .. }) => self.kill(),
+                    Ok(Command::Sleep { depth, .. }) => self.sleep(depth, &*socket),
+                    Ok(Command::Wake { .. }) => self.wake(),
                     // The warden, which is the same program, sends no other commands.
                     Ok(_) | Err(_) => {}
                 },
@@ -285,8 +297,30 @@ impl Keeper {
         }
     }
 
+    /// A tree that ends, or has not begun, is not let sleep.
+    fn sleep(&mut self, depth: Depth, link: &OwnedFd) {
+        match (&self.phase, &self.launch) {
+            (Phase::Serving, Launch::Started) => {
+                self.outbox.extend(self.slumber.sleep(depth, &self.groups, Some(link)));
+            }
+            (Phase::Serving, _) => {
+                let errno = Errno::AGAIN.raw_os_error();
+                self.outbox.push(Report::SleepFailed { run: self.run, errno });
+            }
+            (Phase::Terminating { .. } | Phase::Killing(_), _) => {}
+        }
+    }
+
+    fn wake(&mut self) {
+        if matches!(self.phase, Phase::Serving) {
+            self.outbox.extend(self.slumber.wake());
+        }
+    }
+
     fn terminate(&mut self, link: Option<&OwnedFd>) {
         if matches!(self.phase, Phase::Serving) {
+            // Else it could not take the signal.
+            self.slumber.rouse();
             self.phase =
                 Phase::Terminating { asking: Asking::of(self.main, link), kill_due_ms: None };
         }
@@ -316,6 +350,7 @@ impl Keeper {
             return;
         }
         if !matches!(self.phase, Phase::Killing(_)) {
+            self.slumber.give_up();
             self.groups.kill();
             self.phase = Phase::Killing(TreeKill::new());
         }

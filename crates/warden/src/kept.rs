@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use warden::planted::{Bug, planted};
-use warden::protocol::{Mark, Marks, Report, StopStage};
+use warden::protocol::{Depth, Mark, Marks, Report, StopStage};
 use warden::ring::Stream;
 use warden::socket_failure::SocketFailure;
 
@@ -70,9 +70,17 @@ impl Kept {
                     self.forget_oldest();
                 }
             }
+            Report::Slept { run, depth, .. } => self.note_sleep(run, Some(depth)),
+            Report::Awake { run } => self.note_sleep(run, None),
             // Nothing was told of the run that its host's user would wait for the end of.
             Report::LaunchFailed { run, .. } => drop(self.runs.remove(&run)),
             _ => {}
+        }
+    }
+
+    fn note_sleep(&mut self, run: u64, depth: Option<Depth>) {
+        if let Some(kept) = self.runs.get_mut(&run) {
+            kept.marks.asleep = depth;
         }
     }
 

@@ -55,8 +55,8 @@ pub use confinement::Confinement;
 pub use disposition::Disposition;
 pub use host_id::HostId;
 pub use protocol::{
-    COMMAND_BYTES, Command, LaunchStep, Mark, Marks, PROTOCOL, ProtocolError, REPORT_BYTES, Report,
-    StopStage,
+    COMMAND_BYTES, Command, Depth, LaunchStep, Mark, Marks, PROTOCOL, ProtocolError, REPORT_BYTES,
+    Report, StopStage,
 };
 pub use reaction::Reaction;
 pub use socket_failure::SocketFailure;

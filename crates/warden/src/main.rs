@@ -10,7 +10,8 @@
 //!
 //! Every keeper is a subreaper: a process that is orphaned below it becomes its child. So a
 //! tenant's tree is exactly the keeper's descendants, whatever they do to their sessions and
-//! groups (tree.rs finds them, asking.rs asks them to end, tree_kill.rs kills them). Where a tenant
+//! groups (tree.rs finds them, asking.rs asks them to end, tree_kill.rs kills them, slumber.rs lets
+//! them sleep). Where a tenant
 //! has control groups (group.rs), its keeper and its first process may have waited for its launch,
 //! the process inside already (spares.rs, parked.rs). A keeper whose socket to the warden closes
 //! asks its tree to end and kills it 0.6 s later. A warden whose socket to the host closes has all
@@ -24,8 +25,10 @@
 mod asking;
 mod bun_json;
 mod clock;
+mod freezer;
 mod group;
 mod group_files;
+mod halt;
 mod hosted;
 mod keeper;
 mod kept;
@@ -40,6 +43,7 @@ mod open_files;
 mod outbox;
 mod owner;
 mod owners;
+mod page_out;
 mod parents;
 mod parked;
 mod priority;
@@ -47,6 +51,7 @@ mod roster;
 mod roster_entries;
 mod service;
 mod setup;
+mod slumber;
 mod spares;
 mod start_script;
 #[allow(unsafe_code, reason = "the one place for system calls without a safe wrapper")]

@@ -191,6 +191,7 @@ fn files(fds: Vec<OwnedFd>, fds_lost: bool) -> Result<Files, Errno> {
 fn obey(command: Command, fds: Vec<OwnedFd>, kept: &mut Kept, roster: &mut Roster) {
     match command {
         Command::Stop { run, stage } => roster.stop(run, stage),
+        Command::Sleep { .. } | Command::Wake { .. } => roster.rest(command),
         Command::Continue => roster.continue_all(),
         Command::Mark { run, mark, detail } => kept.mark(run, mark, detail),
         Command::Taken { run } => kept.take(run),

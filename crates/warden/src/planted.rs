@@ -51,6 +51,10 @@ pub enum Bug {
     LostLinesAreNotCounted,
     /// A host that does not detach keeps its place.
     OwnerIsNeverFenced,
+    /// A tree that forks while it falls asleep stands in part.
+    FallLooksOnce,
+    /// A process that had stopped by itself runs when its tree is woken.
+    WakeContinuesAll,
 }
 
 /// Whether the bug is there.

@@ -72,6 +72,16 @@ pub fn give_way() {
     let _ = policy.map(|policy| sys::set_policy(policy.reset_on_fork()));
 }
 
+/// Works with the priority of the host, as its tenants do: for work that nothing waits for.
+pub fn as_the_host<T>(work: impl FnOnce() -> T) -> T {
+    give_way();
+    let nice = OF_THE_HOST.get().and_then(|of_the_host| of_the_host.nice);
+    let _ = nice.map(|nice| setpriority_process(None, nice));
+    let result = work();
+    raise_priority();
+    result
+}
+
 /// Gives a stopped process that is about to be killed a real-time priority, if that is allowed, so
 /// that it dies soon.
 ///

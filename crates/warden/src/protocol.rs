@@ -7,14 +7,15 @@
 //! | offset | command      | report                                                        |
 //! |--------|--------------|---------------------------------------------------------------|
 //! | 0      | tag          | tag                                                           |
-//! | 1      | stop stage or mark | launch step, marks, or which of exit code (1) and signal (2) |
-//! |        |              | are set and whether the tree ran out of its memory (4)        |
+//! | 1      | stop stage, mark or depth | launch step, marks, depth, or which of exit code (1) and |
+//! |        |              | signal (2) are set and whether the tree ran out of its memory (4) |
 //! | 2      | detail of a mark | detail of the last mark                                   |
 //! | 3–7    | zero         | zero                                                          |
 //! | 8–15   | run or slot  | run or slot                                                   |
 //! | 16–19  |              | pid, errno or exit code                                       |
 //! | 20–23  |              | keeper's pid or signal                                        |
 //! | 24–31  |              | CPU time in microseconds, the number of the control group, or a count |
+//! |        |              | of things or bytes |
 //!
 //! A warden of one host and a surviving one speak the same protocol; what only the latter is told,
 //! and tells, says so. Two processes that were not started together, as a surviving warden and its
@@ -22,10 +23,12 @@
 
 use thiserror::Error;
 
+mod depth;
 mod launch_step;
 mod marks;
 mod report;
 
+pub use depth::Depth;
 pub use launch_step::LaunchStep;
 pub use marks::{Mark, Marks};
 pub use report::Report;
@@ -33,7 +36,7 @@ pub use report::Report;
 /// The version of all that two ends say to each other after the
 /// [`Hello`](crate::hello::Hello), and of what they pass in memory files. Within a minor version of
 /// the package it stays the same.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// The size of every [`Command`] on the wire.
 pub const COMMAND_BYTES: usize = 16;
@@ -57,6 +60,8 @@ const TAG_DROP_LISTENER: u8 = 7;
 const TAG_DETACH: u8 = 8;
 const TAG_TAKEN: u8 = 9;
 const TAG_LEAVE: u8 = 10;
+const TAG_SLEEP: u8 = 11;
+const TAG_WAKE: u8 = 12;
 
 /// What the host asks of the warden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,22 @@ pub enum Command {
     },
     /// Continue the keepers, in case they were stopped.
     Continue,
+    /// Let the tree fall asleep, or sleep deeper. Answered by one [`Report::Slept`] or
+    /// [`Report::SleepFailed`], unless the tree ends or is asked to. Ignored for a run that is
+    /// unknown or has ended.
+    Sleep {
+        /// Which start.
+        run: u64,
+        /// How deep.
+        depth: Depth,
+    },
+    /// Wake the tree. Answered by one [`Report::Awake`], also if it is awake, unless it ends or is
+    /// asked to. A [`Command::Sleep`] that is not answered yet has failed, which is told first. A
+    /// [`Command::Stop`] needs no wake before it.
+    Wake {
+        /// Which start.
+        run: u64,
+    },
     /// Keep these descriptors for the run that the next [`Command::Launch`] starts: its record (a
     /// memory file of the host's, which the warden does not read), the read ends of its standard
     /// output and error, and the socket that holds its port. To a surviving warden only, as all
@@ -165,6 +186,8 @@ impl Command {
             | Command::Stop { run, .. }
             | Command::Keep { run }
             | Command::Mark { run, .. }
+            | Command::Sleep { run, .. }
+            | Command::Wake { run }
             | Command::Taken { run } => run,
             Command::KeepListener { slot } | Command::DropListener { slot } => slot,
             Command::Continue | Command::Detach | Command::Leave => 0,
@@ -181,6 +204,8 @@ impl Command {
                 packet[1] = stage.to_byte();
             }
             Command::Continue => packet[0] = TAG_CONTINUE,
+            Command::Sleep { depth, .. } => (packet[0], packet[1]) = (TAG_SLEEP, depth.to_byte()),
+            Command::Wake { .. } => packet[0] = TAG_WAKE,
             Command::Keep { .. } => packet[0] = TAG_KEEP,
             Command::Mark { mark, detail, .. } => {
                 (packet[0], packet[1], packet[2]) = (TAG_MARK, mark.to_byte(), detail);
@@ -209,11 +234,15 @@ impl Command {
         if packet[0] == TAG_STOP {
             return Ok(Command::Stop { run: number, stage: StopStage::from_byte(packet[1])? });
         }
+        if packet[0] == TAG_SLEEP {
+            return Ok(Command::Sleep { run: number, depth: Depth::from_byte(packet[1])? });
+        }
         require_zero(packet, 1..2)?;
         let of_all = |command| require_zero(packet, 8..COMMAND_BYTES).map(|()| command);
         match packet[0] {
             TAG_LAUNCH => Ok(Command::Launch { run: number }),
             TAG_CONTINUE => of_all(Command::Continue),
+            TAG_WAKE => Ok(Command::Wake { run: number }),
             TAG_KEEP => Ok(Command::Keep { run: number }),
             TAG_KEEP_LISTENER => Ok(Command::KeepListener { slot: number }),
             TAG_DROP_LISTENER => Ok(Command::DropListener { slot: number }),

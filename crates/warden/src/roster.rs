@@ -1,6 +1,7 @@
 //! What the warden knows of its keepers: which run each serves, what it has reported, and what the
 //! host is still to be told. Nothing here waits.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::PollFlags;
@@ -11,7 +12,7 @@ use warden::confinement::Group;
 use warden::excerpt::confinement_in;
 use warden::host::signed_pair;
 use warden::planted::{Bug, planted_once_in};
-use warden::protocol::{LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
+use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
 
 use crate::clock;
 use crate::group::Groups;
@@ -90,6 +91,7 @@ impl Roster {
             temporary,
             stop_asked: None,
             stop_sent: None,
+            rests: VecDeque::new(),
         });
         Ok(())
     }
@@ -158,18 +160,26 @@ impl Roster {
             || self.lost.iter().any(|lost| lost.run == Some(run))
     }
 
-    /// Passes a stop on to the run's keeper, now or with [`pass_on_stops`](Self::pass_on_stops).
+    /// Passes a stop on to the run's keeper, now or with [`pass_on_orders`](Self::pass_on_orders).
     /// Each stage is passed on once, so a link never fills up.
     pub fn stop(&mut self, run: u64, stage: StopStage) {
         if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.run == run) {
             keeper.stop_asked = keeper.stop_asked.max(Some(stage));
-            keeper.pass_on_stop();
+            keeper.pass_on();
         }
     }
 
-    /// Passes on the stops that could not be sent earlier.
-    pub fn pass_on_stops(&mut self) {
-        self.keepers.iter_mut().for_each(Keeper::pass_on_stop);
+    /// Passes an order to sleep or to wake on to the run's keeper, as a stop.
+    pub fn rest(&mut self, order: Command) {
+        if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.run == order.run()) {
+            keeper.rests.push_back(order);
+            keeper.pass_on();
+        }
+    }
+
+    /// Passes on the orders that could not be sent earlier.
+    pub fn pass_on_orders(&mut self) {
+        self.keepers.iter_mut().for_each(Keeper::pass_on);
     }
 
     /// Continues every keeper that is late with its first report.
@@ -198,8 +208,7 @@ impl Roster {
     /// The links to wait on and what for, by the keepers' pids.
     pub fn links(&self) -> impl Iterator<Item = (Pid, BorrowedFd<'_>, PollFlags)> {
         self.keepers.iter().filter_map(|keeper| {
-            let interest =
-                if keeper.unsent_stop().is_some() { PollFlags::OUT } else { PollFlags::empty() };
+            let interest = if keeper.has_unsent() { PollFlags::OUT } else { PollFlags::empty() };
             Some((keeper.pid, keeper.link.as_ref()?.as_fd(), PollFlags::IN | interest))
         })
     }
@@ -317,15 +326,15 @@ impl Roster {
 mod tests {
     use super::*;
     use crate::link::testing::{fill, pair, read_all};
-    use warden::protocol::Command;
+    use warden::protocol::Depth;
 
-    #[test]
-    fn a_stop_that_there_is_no_room_for_is_sent_later_and_once() {
+    /// A roster with one keeper, and the keeper's end of the link. This process stands for the
+    /// keeper: the tests only send it SIGCONT.
+    fn roster_of_one() -> (Roster, OwnedFd) {
         let (ours, theirs) = pair();
         let mut roster = Roster::default();
         roster.keepers.push(Keeper {
             run: 1,
-            // This process stands for the keeper: the test only sends it SIGCONT.
             pid: getpid(),
             link: Some(ours),
             has_started: true,
@@ -335,20 +344,48 @@ mod tests {
             temporary: None,
             stop_asked: None,
             stop_sent: None,
+            rests: VecDeque::new(),
         });
-        let interest = |roster: &Roster| roster.links().next().expect("the one").2;
+        (roster, theirs)
+    }
+
+    fn interest(roster: &Roster) -> PollFlags {
+        roster.links().next().expect("the one").2
+    }
+
+    #[test]
+    fn a_stop_that_there_is_no_room_for_is_sent_later_and_once() {
+        let (mut roster, theirs) = roster_of_one();
         fill(roster.keepers[0].link.as_ref().expect("open"));
         roster.stop(1, StopStage::Terminate);
         roster.stop(1, StopStage::Kill);
         assert_eq!(interest(&roster), PollFlags::IN | PollFlags::OUT);
         read_all(&theirs);
-        roster.pass_on_stops();
+        roster.pass_on_orders();
         let kill = Command::Stop { run: 1, stage: StopStage::Kill }.encode();
         assert_eq!(read_all(&theirs), [kill]);
         assert_eq!(interest(&roster), PollFlags::IN);
         roster.stop(1, StopStage::Kill);
         roster.stop(1, StopStage::Terminate);
-        roster.pass_on_stops();
+        roster.pass_on_orders();
         assert!(read_all(&theirs).is_empty());
+    }
+
+    #[test]
+    fn orders_to_sleep_and_to_wake_keep_their_order_also_without_room() {
+        let (mut roster, theirs) = roster_of_one();
+        let sleep = Command::Sleep { run: 1, depth: Depth::Frozen };
+        let wake = Command::Wake { run: 1 };
+        roster.rest(sleep);
+        roster.rest(Command::Wake { run: 2 });
+        assert_eq!(read_all(&theirs), [sleep.encode()]);
+        fill(roster.keepers[0].link.as_ref().expect("open"));
+        let orders = [wake, sleep, wake];
+        orders.into_iter().for_each(|order| roster.rest(order));
+        assert_eq!(interest(&roster), PollFlags::IN | PollFlags::OUT);
+        read_all(&theirs);
+        roster.pass_on_orders();
+        assert_eq!(read_all(&theirs), orders.map(|order| order.encode()));
+        assert_eq!(interest(&roster), PollFlags::IN);
     }
 }

@@ -1,5 +1,6 @@
 //! What the roster holds: live keepers, and runs whose keeper was lost.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
@@ -32,6 +33,8 @@ pub struct Keeper {
     /// The last stop that the host asked for, and the last one that was sent to the keeper.
     pub stop_asked: Option<StopStage>,
     pub stop_sent: Option<StopStage>,
+    /// Orders to sleep and to wake that were not sent yet.
+    pub rests: VecDeque<Command>,
 }
 
 /// A run whose keeper died without a result: it was killed. The warden clears what is left of the
@@ -54,17 +57,36 @@ impl Keeper {
         self.stop_asked.filter(|_| self.stop_asked > self.stop_sent)
     }
 
-    /// Sends the last stop that was asked for, and continues the keeper.
-    pub fn pass_on_stop(&mut self) {
-        let Some(stage) = self.unsent_stop() else { return };
-        // Without a link the keeper ends its tree by itself, so the stop counts as sent.
-        let sent = self.link.as_ref().map_or(Sent::Closed, |link| {
-            link::transmit(link, &Command::Stop { run: self.run, stage }.encode())
-        });
-        if sent != Sent::Later {
-            self.stop_sent = Some(stage);
+    /// Whether something that was asked for was not sent.
+    pub fn has_unsent(&self) -> bool {
+        self.unsent_stop().is_some() || !self.rests.is_empty()
+    }
+
+    /// Sends what was asked for, and continues the keeper.
+    pub fn pass_on(&mut self) {
+        if !self.has_unsent() {
+            return;
         }
         self.signal(Signal::CONT);
+        if let Some(stage) = self.unsent_stop() {
+            if !self.send(Command::Stop { run: self.run, stage }) {
+                return;
+            }
+            self.stop_sent = Some(stage);
+        }
+        while let Some(order) = self.rests.front().copied() {
+            if !self.send(order) {
+                return;
+            }
+            self.rests.pop_front();
+        }
+    }
+
+    /// Sends a packet; false if there is no room for it. Without a link the keeper ends its tree by
+    /// itself, so the packet counts as sent.
+    fn send(&self, command: Command) -> bool {
+        let send = |link| link::transmit(link, &command.encode()) != Sent::Later;
+        self.link.as_ref().is_none_or(send)
     }
 
     /// Signals the keeper: an unreaped child, so its pid was not reused.
@@ -84,6 +106,11 @@ impl Keeper {
                         self.has_started = true;
                         reports.push(started);
                     }
+                    Ok(
+                        rest @ (Report::Slept { .. }
+                        | Report::SleepFailed { .. }
+                        | Report::Awake { .. }),
+                    ) => reports.push(rest),
                     Ok(result) => self.result = Some(result),
                     // A keeper, which is the same program, sends no other packets.
                     Err(_) => {}

@@ -104,7 +104,7 @@ impl Service {
             {
                 return self.roster.clear_up();
             }
-            self.roster.pass_on_stops();
+            self.roster.pass_on_orders();
             self.roster.continue_late();
             if self.flush() {
                 continue;

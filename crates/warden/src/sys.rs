@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -348,6 +349,32 @@ pub fn peer_of(socket: impl AsFd) -> Result<(u32, u32), Errno> {
         libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, peer, &raw mut bytes)
     };
     if result == 0 { Ok((peer.pid.cast_unsigned(), peer.uid)) } else { Err(last_errno()) }
+}
+
+/// The most ranges that [`advise_page_out`] takes.
+pub const ADVICE_RANGES_MAX: usize = 64;
+
+/// Advises the kernel to hand memory of another process to swap (Linux 5.10). Takes root or
+/// `CAP_SYS_NICE`. Returns how many bytes it was advised about: it ends at the first range that it
+/// has no such advice for.
+pub fn advise_page_out(process: impl AsFd, ranges: &[Range<u64>]) -> Result<u64, Errno> {
+    // The number is the same on all architectures, and not known to every C library.
+    const SYS_PROCESS_MADVISE: libc::c_long = 440;
+    let vectors: Vec<libc::iovec> = ranges
+        .iter()
+        .map(|range| libc::iovec {
+            iov_base: range.start as *mut libc::c_void,
+            iov_len: (range.end - range.start) as usize,
+        })
+        .collect();
+    // SAFETY: the kernel reads the vectors. Their addresses are those of another process, of which
+    // no byte changes: what went comes back when it is touched.
+    let advised = unsafe {
+        let (fd, no_flags) = (process.as_fd().as_raw_fd(), 0 as c_uint);
+        let (first, count) = (vectors.as_ptr(), vectors.len());
+        libc::syscall(SYS_PROCESS_MADVISE, fd, first, count, libc::MADV_PAGEOUT, no_flags)
+    };
+    u64::try_from(advised).map_err(|_| last_errno())
 }
 
 /// The pid in the result of a system call; zero and negative results are none.

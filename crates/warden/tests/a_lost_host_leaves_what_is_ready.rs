@@ -13,7 +13,8 @@ use warden::protocol::{Mark, Marks, Report, StopStage};
 use warden::ring::{Stream, Written};
 use warden::surviving::{self, KeptFiles};
 
-const READY: Marks = Marks { ready: true, retired: false, stopping: false, detail: 0 };
+const READY: Marks =
+    Marks { ready: true, retired: false, stopping: false, asleep: None, detail: 0 };
 
 fn sleeper() -> LaunchSpec {
     spec(&["/bin/sleep", "1000"])

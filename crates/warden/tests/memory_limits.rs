@@ -118,11 +118,15 @@ fn a_shortage_of_all_tenants_is_not_taken_for_one_of_a_tenant() {
     for parent in each_version() {
         let mut warden = Warden::start();
         let (neighbour, _) = start(&mut warden, 1, &within(sleeper(), limited(&parent, 32)));
-        let file = match parent.hierarchy {
-            Hierarchy::V1 => "memory.limit_in_bytes",
-            Hierarchy::V2 => "memory.max",
+        let (memory, (swap, most_swap)) = match parent.hierarchy {
+            Hierarchy::V1 => ("memory.limit_in_bytes", ("memory.memsw.limit_in_bytes", 64 << 20)),
+            Hierarchy::V2 => ("memory.max", ("memory.swap.max", 0)),
         };
-        fs::write(parent.path.join(file), (64 << 20).to_string()).expect("a limit for all");
+        fs::write(parent.path.join(memory), (64 << 20).to_string()).expect("a limit for all");
+        // On a machine with swap it would reach its own limit there.
+        if parent.path.join(swap).exists() {
+            fs::write(parent.path.join(swap), most_swap.to_string()).expect("and for swap");
+        }
         start(&mut warden, 2, &within(spec(&EATER), limited(&parent, 4_096)));
         let ended = warden.expect_ended(2);
         assert_eq!((ended.how(), ended.out_of_memory), (SIGKILL, false));

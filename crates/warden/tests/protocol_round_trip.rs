@@ -2,8 +2,8 @@
 
 use warden::hello::{Answer, HELLO_BYTES, Hello, VERSION, Welcome, Wish};
 use warden::protocol::{
-    COMMAND_BYTES, Command, LaunchStep, Mark, Marks, PROTOCOL, ProtocolError, REPORT_BYTES, Report,
-    StopStage,
+    COMMAND_BYTES, Command, Depth, LaunchStep, Mark, Marks, PROTOCOL, ProtocolError, REPORT_BYTES,
+    Report, StopStage,
 };
 
 fn commands() -> Vec<Command> {
@@ -22,6 +22,9 @@ fn commands() -> Vec<Command> {
         Command::Detach,
         Command::Taken { run: 5 },
         Command::Leave,
+        Command::Sleep { run: 5, depth: Depth::Frozen },
+        Command::Sleep { run: u64::MAX, depth: Depth::PagedOut },
+        Command::Wake { run: 5 },
     ]
 }
 
@@ -39,8 +42,10 @@ fn reports() -> Vec<Report> {
     }
     for set in 0..8 {
         let (ready, retired, stopping) = (set & 1 != 0, set & 2 != 0, set & 4 != 0);
-        let marks = Marks { ready, retired, stopping, detail: 200 };
-        reports.push(Report::Found { run: 6, pid: 7, keeper_pid: 8, group: u64::MAX, marks });
+        for asleep in [None, Some(Depth::Frozen), Some(Depth::PagedOut)] {
+            let marks = Marks { ready, retired, stopping, asleep, detail: 200 };
+            reports.push(Report::Found { run: 6, pid: 7, keeper_pid: 8, group: u64::MAX, marks });
+        }
     }
     reports.extend([
         Report::FoundListener { slot: u64::MAX },
@@ -48,6 +53,10 @@ fn reports() -> Vec<Report> {
         Report::Yield { pid: 9 },
         Report::Fenced { pid: 9 },
         Report::PredecessorGone,
+        Report::Slept { run: 5, depth: Depth::Frozen, rss_bytes: u64::MAX },
+        Report::Slept { run: 5, depth: Depth::PagedOut, rss_bytes: 0 },
+        Report::SleepFailed { run: 5, errno: -1 },
+        Report::Awake { run: 5 },
     ]);
     reports
 }

@@ -163,7 +163,8 @@ function lifeOf({ values, texts }) {
   const idle = values.idle
     ? `stopped after ${texts.idle} without one`
     : 'never stopped for idleness';
-  return `each started by its first request, ${idle}; ${values.max} at once`;
+  const sleep = values['sleep-after'] ? `asleep after ${texts['sleep-after']} without one, ` : '';
+  return `each started by its first request, ${sleep}${idle}; ${values.max} at once`;
 }
 
 /** @param {Settings} settings */

@@ -39,6 +39,9 @@ export function runtimeOptions(current, said) {
     maxConcurrent: values.max,
     backoff: { minUptimeMs: MIN_UPTIME_MS },
     ...(values.survive && { survive: survivalOf(values) }),
+    ...(values['sleep-after'] && { sleep: sleepOf(values) }),
+    evict: values.evict,
+    ...(values['keep-free'] && { memory: { keepFreeBytes: values['keep-free'] } }),
     ...startOptions(values),
     // Asked at each start, so what was read anew holds from the next start on. Without a config
     // file nothing can change, and starts need no turn of JavaScript.
@@ -53,6 +56,21 @@ const survivalOf = ({ survive: name, 'survive-for': forMs, 'take-over': takeOver
   forMs: forMs ?? Infinity,
   takeOver,
 });
+
+/**
+ * What is left out is the library's default.
+ *
+ * @param {Record<string, any>} values by the names of flags
+ */
+function sleepOf({ 'sleep-after': afterMs, 'page-out-after': pageOut, ...values }) {
+  return {
+    afterMs,
+    // The word for never is null; the library's 0 is never.
+    pageOutAfterMs: pageOut === null ? 0 : pageOut,
+    maxAsleep: values['max-asleep'],
+    outgoing: values.outgoing,
+  };
+}
 
 /** @param {Record<string, any>} values by the names of flags */
 function startOptions(values) {

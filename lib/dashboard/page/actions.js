@@ -29,9 +29,16 @@ const ACTIONS = [
     means: () => 'A process is started, as a request would.',
   },
   {
+    id: 'start',
+    name: 'Wake',
+    states: ['asleep'],
+    doing: 'Waking',
+    means: () => 'Its process goes on, as with the next request.',
+  },
+  {
     id: 'replace',
     name: 'Replace',
-    states: ['running'],
+    states: ['running', 'asleep'],
     doing: 'Replacing',
     means: () =>
       'A new process is started beside this one, and takes over when it is ready. No request is ' +
@@ -40,7 +47,7 @@ const ACTIONS = [
   {
     id: 'restart',
     name: 'Restart',
-    states: ['running', 'backing-off'],
+    states: ['running', 'asleep', 'backing-off'],
     doing: 'Restarting',
     means: (tenant) =>
       tenant.pid === null
@@ -59,7 +66,7 @@ const ACTIONS = [
   {
     id: 'stop',
     name: 'Stop',
-    states: ['running', 'starting'],
+    states: ['running', 'asleep', 'starting'],
     doing: 'Stopping',
     means: (tenant) =>
       `Process ${tenant.pid ?? ''} and all that it started is stopped.${under(tenant)} ` +

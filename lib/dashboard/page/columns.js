@@ -38,7 +38,8 @@ export const COLUMNS = [
     value: rankOf,
     isUp: true,
     make: makeState,
-    raw: ({ state, attempt, retryAt }) => `state ${state}, attempt ${attempt}, retryAt ${retryAt}`,
+    raw: ({ state, depth, attempt, retryAt }) =>
+      `state ${state}, depth ${depth}, attempt ${attempt}, retryAt ${retryAt}`,
   },
   {
     id: 'requests',

@@ -101,10 +101,14 @@ function whoOwns({ name, forMs, ownedSince }) {
 
 /** @param {Host} host @returns {Fact[]} */
 function whatRoom({ runtime, loadAverage, cpuCount, memory }) {
-  const { running, maxConcurrent, backoff, starts, crashes, draining } = runtime;
+  const { running, asleep, maxConcurrent, backoff, starts, crashes, draining } = runtime;
   const loads = loadAverage.map((load) => rate(load)).join(', ');
   return [
-    ['Running', `${count(running)} of ${count(maxConcurrent)}`, 'runtime.running, maxConcurrent'],
+    [
+      'Running, asleep',
+      `${count(running - asleep)} of ${count(maxConcurrent)}, ${count(asleep)}`,
+      'runtime.running, asleep, maxConcurrent',
+    ],
     ['Backing off', count(backoff), 'runtime.backoff'],
     ['Starts, crashes', `${count(starts)}, ${count(crashes)}`, 'runtime.starts, crashes'],
     ['Load', `${loads} on ${cpuCount}`, 'loadAverage, cpuCount'],

@@ -13,12 +13,15 @@ const FILTERS = [
   ['all', 'All', () => true],
   ['problems', 'Problems', isProblem],
   ['running', 'Running', ({ state }) => state === 'running'],
+  ['asleep', 'Asleep', ({ state }) => state === 'asleep'],
   ['changing', 'Changing', ({ state }) => state === 'starting' || state === 'stopping'],
   ['stopped', 'Stopped', ({ state }) => state === 'stopped'],
 ];
 
 /** For how long after a move in the table rows keep their places: nobody hits the wrong one. */
 const HOLD_MS = 2000;
+/** What is seldom there, or not with every host: it takes no room meanwhile. */
+const SELDOM = ['asleep', 'changing'];
 
 /** What is left as it was when the view is opened again. */
 const kept = { text: '', filter: 'all', sort: 'state', isUp: true, scroll: 0, key: '' };
@@ -100,9 +103,9 @@ export function openOverview({ link, host, setHost }) {
     return { element: label, input, number };
   }
 
-  /** What is seldom there takes no room meanwhile. @param {string} id @param {number} fit */
+  /** @param {string} id @param {number} fit */
   function isNeedless(id, fit) {
-    return id === 'changing' && fit === 0 && kept.filter !== id;
+    return SELDOM.includes(id) && fit === 0 && kept.filter !== id;
   }
 
   /** @param {string} id @param {boolean} [isChosen] in the list, where it is not turned round */

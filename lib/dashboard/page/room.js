@@ -31,13 +31,15 @@ export function createRoom() {
     problems.element.classList.toggle('bad', wrong > 0 || isFailing);
     if (host === undefined) return;
     const { runtime, gateway, loadAverage, cpuCount, memory: of } = host;
-    const places = runtime.maxConcurrent - runtime.total;
+    const { asleep, maxConcurrent } = runtime;
+    const taken = runtime.total - asleep;
+    const free = `${count(Math.max(0, maxConcurrent - taken))} of ${count(maxConcurrent)} places free`;
     running.show(
-      count(runtime.running),
-      `${count(Math.max(0, places))} of ${count(runtime.maxConcurrent)} places free`,
-      runtime.total / runtime.maxConcurrent,
-      `running ${runtime.running}, total ${runtime.total}, ` +
-        `maxConcurrent ${runtime.maxConcurrent}`,
+      count(runtime.running - asleep),
+      asleep === 0 ? free : `${free}, ${count(asleep)} asleep`,
+      taken / maxConcurrent,
+      `running ${runtime.running}, asleep ${asleep}, total ${runtime.total}, ` +
+        `maxConcurrent ${maxConcurrent}`,
     );
     if (gateway === null) requests.show('–', 'no gateway');
     else requests.show(rate(gateway.requestsPerSecond), requestNote(gateway));

@@ -10,14 +10,19 @@ const STATES = {
   starting: 'Starting',
   stopping: 'Stopping',
   running: 'Running',
+  asleep: 'Asleep',
   stopped: 'Stopped',
 };
 /** A rank below this is a problem. */
 const FIRST_WELL = 4;
 
+/** How deep one sleeps. @type {Record<string, string>} */
+const DEPTHS = { frozen: 'frozen', 'paged-out': 'paged out' };
+
 /** @param {Tenant} tenant @param {boolean} isOld whether the host is gone */
-export function stateWord({ state }, isOld) {
-  const word = STATES[state] ?? state;
+export function stateWord({ state, depth }, isOld) {
+  const how = depth ? `, ${DEPTHS[depth] ?? depth}` : '';
+  const word = `${STATES[state] ?? state}${how}`;
   return isOld ? `Was ${word.toLowerCase()}` : word;
 }
 
@@ -50,6 +55,7 @@ export function sentence(tenant, isOld) {
   if (state === 'running' && startedAt !== null) {
     return isOld ? word : `${word} for ${duration(hostNow() - startedAt)}`;
   }
+  if (state === 'asleep') return isOld ? word : `${word}, until it is used again`;
   if (state === 'stopped')
     return starts === 0 ? `${word}, never started` : `${word}, until the next request`;
   if (state === 'backing-off' && retryAt !== null && retryAt > hostNow()) {

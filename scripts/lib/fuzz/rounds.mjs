@@ -31,6 +31,10 @@ const runtimeOptions = {
   backoff: { baseMs: 1, maxMs: 2, maxFailures: 3 },
   idle: /** @type {const} */ ('untouched'),
   shouldIdleKill: () => true,
+  // Others are refused beside `spawn` and `checkpoint`.
+  sleep: /** @type {const} */ (false),
+  evict: /** @type {const} */ ('cost'),
+  memory: { keepFreeBytes: 1 },
   checkpoint: { driver, restoreTimeoutMs: 50 },
   tracerProvider,
   readiness: async () => true,

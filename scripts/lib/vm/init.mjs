@@ -14,11 +14,11 @@ export const USER = { name: 'app', id: 1000 };
 const DELEGATED = '/sys/fs/cgroup/delegated';
 
 /**
- * Modules of the kernel: sock_diag tells of TCP sockets with the first two; zram is memory that is
+ * Modules of the kernel: sock_diag tells of TCP sockets with the first two, and of UDP with the third; zram is memory that is
  * swapped to. In older kernels it asks for the module that compresses, which is answered by no
  * program here.
  */
-const MODULES = ['inet_diag', 'tcp_diag', 'zram'];
+const MODULES = ['inet_diag', 'tcp_diag', 'udp_diag', 'zram'];
 const OF_OLDER_KERNELS = 'lzo-rle';
 
 /**

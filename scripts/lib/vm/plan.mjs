@@ -49,6 +49,9 @@ const IN_ORDER = ['__test__/processes/a-stop-is-in-order-whoever-the-host-is.tes
 /** As in a container, with control groups of version 2. */
 const CONTAINED = ['__test__/command/serve-as-the-first-process.test.ts'];
 
+/** As root by `process_madvise`, as a user by the group's `memory.reclaim`; into zram. */
+const SLEEP = ['__test__/sleep/paged-out.test.ts'];
+
 const IN_NODE = ['__test__/node/real-tenant.test.mjs', '__test__/node/doctor.test.mjs'];
 
 const WALLS = '__test__/walls';
@@ -70,7 +73,10 @@ export function usualRuns(line) {
   const walls = testsOfWalls().filter((file) => !file.startsWith(HOSTILE));
   const isOldest = line === LINES[0];
   if (!isOldest)
-    return [...runsIn('bun', 'root', [...CONTAINED, ...walls]), ...runsIn('bun', 'user', walls)];
+    return [
+      ...runsIn('bun', 'root', [...CONTAINED, ...SLEEP, ...walls]),
+      ...runsIn('bun', 'user', [...SLEEP, ...walls]),
+    ];
   return [
     ...withoutSockDiag(),
     ...runsIn('bun', 'root', [...TREES, ...RIGHTS, ...walls]),
@@ -81,7 +87,8 @@ export function usualRuns(line) {
 
 /** @returns {Run[]} all of that, as both */
 export function allRuns() {
-  const inBun = [...READINESS, ...TREES, ...RIGHTS, ...IN_ORDER, ...CONTAINED, ...testsOfWalls()];
+  const walls = testsOfWalls();
+  const inBun = [...READINESS, ...TREES, ...RIGHTS, ...IN_ORDER, ...CONTAINED, ...SLEEP, ...walls];
   return [
     ...withoutSockDiag(),
     ...users.flatMap((user) => [...runsIn('bun', user, inBun), ...runsIn('node', user, IN_NODE)]),

@@ -86,6 +86,9 @@ impl<M: Machine> Driver<M> {
     /// entry in the directory stays, for what the gateways of this host have under way.
     pub(crate) fn let_go(self: &Arc<Self>, core: &mut Core<M>, run: RunId) -> Option<Input> {
         let lease = core.leases.lease(run);
+        if let Some(sleeping) = &mut core.sleeping {
+            sleeping.forget(run);
+        }
         let handle = core.runs.get_mut(&run)?;
         handle.stop_probing();
         let surviving = handle.surviving.as_ref()?;

@@ -218,6 +218,10 @@ impl<M: Machine> Driver<M> {
         supervision.survives(&surviving);
         core.ports.assign(its.port);
         core.runs.insert(run, Box::new(RunHandle { surviving: Some(surviving), ..handle }));
+        if marks.asleep.is_some() {
+            // To the pool it is awake.
+            engine.rouse(number);
+        }
         if its.root != self.settings.recipe.root {
             engine.stop(number, warden::StopStage::Terminate);
         }

@@ -10,8 +10,8 @@ use super::wire::*;
 use crate::leases::LeaseAddress;
 use crate::survival::DetachReason;
 use pool::{
-    BesideStatus, CallId, Callback, ExitReason, Failure, FailureStatus, History, Key, LastExit,
-    Outcome, Phase, Refusal, Release, RunId, Status, Usage,
+    BesideStatus, CallId, Callback, Depth, ExitReason, Failure, FailureStatus, History, Key,
+    LastExit, Outcome, Phase, Refusal, Release, RunId, Status, Usage,
 };
 use std::sync::Arc;
 
@@ -60,6 +60,8 @@ records! {
         AskKill { run: RunId, force: bool },
         /// Call the user's `shouldIdleKill`.
         AskIdle { run: RunId, idle_ms: u64 },
+        /// Call the user's `shouldSleep`.
+        AskSleep { run: RunId, idle_ms: u64 },
         /// Call `checkpoint` of the user's snapshot driver.
         Checkpoint { run: RunId },
         /// The run's process exists.
@@ -94,6 +96,10 @@ records! {
         IdleKill { run: RunId, idle_ms: u64 },
         /// The run is being stopped to make room for another tenant.
         LruEvict { run: RunId },
+        /// The run sleeps, or sleeps deeper, and uses so much memory now.
+        Sleep { run: RunId, depth: Depth, rss_bytes: u64 },
+        /// The run is awake, after so long; so deep it has slept.
+        Wake { run: RunId, duration_ms: u64, depth: Depth },
         /// The usage of the run's process tree so far.
         Observation { run: RunId, cpu_ms: u64, rss_bytes: u64, at_ms: u64 },
         /// The run's processes have ended.
@@ -188,6 +194,8 @@ one_of! {
 
 words! { DetachReason { TakeOver = "take-over", Asked = "asked", Fenced = "fenced" } }
 
+words! { Depth { Frozen = "frozen", PagedOut = "paged-out" } }
+
 words! { Callback { Spawn = "spawn", Readiness = "readiness", Kill = "kill" } }
 
 words! {
@@ -213,6 +221,7 @@ object! {
     Status {
         key: Key,
         phase: Phase,
+        depth: Option<Depth>,
         run: Option<RunId>,
         failures: Option<FailureStatus>,
         comes_back_at_ms: Option<u64>,
@@ -228,6 +237,7 @@ words! {
         Queued = "queued",
         Spawning = "spawning",
         Ready = "ready",
+        Asleep = "asleep",
         Stopping = "stopping",
         Stuck = "stuck",
         BackingOff = "backing-off",

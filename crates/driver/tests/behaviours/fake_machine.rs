@@ -1,8 +1,10 @@
 //! A fake machine: nothing happens on it but what the test makes happen.
 
-use driver::machine::{Engine, Machine, Port};
+use driver::machine::{Engine, Looked, Machine, Port};
+use linux::net::activity::Activity;
 use linux::net::ownership::{Owner, Stranger};
 use linux::net::readiness::NotReady;
+use linux::process::accounting::Root;
 use linux::threads::clock::Sleep;
 use linux::threads::off_thread::OffThread;
 use linux::warden_link::run::{FoundOutput, Program, RunSink, supervise_found};
@@ -10,16 +12,16 @@ use linux::warden_link::surroundings::Noted;
 use linux::warden_link::surviving::{NotRecovered, Notice, Recovery};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc as unbounded, oneshot, watch};
 use tokio::task::AbortHandle;
-use warden::{Mark, StopStage};
+use warden::{Depth, Mark, StopStage};
 
 /// The wall clock at the begin of each test.
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -31,6 +33,7 @@ pub struct FakeMachine {
     held: Arc<Mutex<BTreeSet<u16>>>,
     next_port: AtomicU16,
     pub has_no_engine: AtomicBool,
+    pub is_short: AtomicBool,
     pub engine: Arc<FakeEngine>,
 }
 
@@ -46,6 +49,17 @@ pub struct FakeEngine {
     /// How much work was to be done on other threads.
     pub looks: AtomicUsize,
     pub stops: Mutex<Vec<(u64, StopStage)>>,
+    /// What sleepers were told: so deep; `None`: to wake.
+    pub rests: Mutex<Vec<(u64, Option<Depth>)>>,
+    /// The ports with open connections; `None`: they cannot be seen.
+    pub connected: Mutex<Option<BTreeSet<u16>>>,
+    /// What each tree is seen to do by itself, and the CPU time that all have used.
+    pub activity: Mutex<Activity>,
+    pub cpu_ms: AtomicU64,
+    /// The connections that wait to be taken in.
+    pub backlogs: Mutex<Vec<(u16, u32)>>,
+    /// No server takes a connection in.
+    pub takes_none: AtomicBool,
     pub listening: Mutex<BTreeMap<u16, IpAddr>>,
     pub unused: Mutex<Vec<u16>>,
     pub released: Mutex<Vec<u16>>,
@@ -98,6 +112,12 @@ impl FakeMachine {
             launched: AtomicUsize::new(0),
             looks: AtomicUsize::new(0),
             stops: Mutex::default(),
+            rests: Mutex::default(),
+            connected: Mutex::default(),
+            activity: Mutex::default(),
+            cpu_ms: AtomicU64::new(0),
+            backlogs: Mutex::default(),
+            takes_none: AtomicBool::new(false),
             listening: Mutex::default(),
             unused: Mutex::default(),
             released: Mutex::default(),
@@ -110,6 +130,7 @@ impl FakeMachine {
             held: Arc::default(),
             next_port: AtomicU16::new(40_000),
             has_no_engine: AtomicBool::new(false),
+            is_short: AtomicBool::new(false),
             engine: Arc::new(engine),
         });
         (machine, warden)
@@ -126,6 +147,10 @@ impl FakeMachine {
 }
 
 impl FakeEngine {
+    fn cpu_ms_now(&self) -> Option<u64> {
+        Some(self.cpu_ms.load(Ordering::Relaxed))
+    }
+
     /// Answers the probe of the port, at this address.
     pub fn answer_probe(&self, port: u16, at: IpAddr) {
         let probe = self.probes.lock().unwrap().remove(&port);
@@ -174,6 +199,9 @@ impl Machine for FakeMachine {
     fn found_port(&self, _socket: OwnedFd) -> Option<FakePort> {
         None
     }
+    async fn is_memory_short(&self, _: &FakeEngine, _: u64) -> bool {
+        self.is_short.load(Ordering::Relaxed)
+    }
 }
 
 impl Engine for FakeEngine {
@@ -220,6 +248,31 @@ impl Engine for FakeEngine {
         self.stops.lock().unwrap().push((number, stage));
     }
     fn continue_helpers(&self) {}
+    fn rest(&self, number: u64, depth: Depth) {
+        self.rests.lock().unwrap().push((number, Some(depth)));
+    }
+    fn rouse(&self, number: u64) {
+        self.rests.lock().unwrap().push((number, None));
+    }
+    async fn connected(&self, tenants: Vec<(u16, Option<Root>)>) -> io::Result<Vec<bool>> {
+        let connected = self.connected.lock().unwrap();
+        let connected = connected.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        Ok(tenants.iter().map(|(port, _)| connected.contains(port)).collect())
+    }
+    async fn look_at(&self, trees: Vec<Root>) -> io::Result<Vec<Looked>> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        let (activity, cpu_ms) = (Some(*self.activity.lock().unwrap()), self.cpu_ms_now());
+        Ok(trees.iter().map(|_| Looked { activity, cpu_ms }).collect())
+    }
+    async fn cpu_ms_of(&self, trees: Vec<Root>) -> io::Result<Vec<Option<u64>>> {
+        Ok(trees.iter().map(|_| self.cpu_ms_now()).collect())
+    }
+    async fn backlogs(&self) -> io::Result<Vec<(u16, u32)>> {
+        Ok(self.backlogs.lock().unwrap().clone())
+    }
+    async fn takes_connections(&self, _: SocketAddr, _: Duration) -> bool {
+        !self.takes_none.load(Ordering::Relaxed)
+    }
     async fn recover(&self) -> Result<Recovery, NotRecovered> {
         let recovery = self.recovery.lock().unwrap().take();
         recovery.expect("it is asked once").await.expect("the test says what is found")

@@ -6,13 +6,13 @@ use driver::confinement::Asked;
 use driver::recipe::Recipe;
 use driver::uplink::Record;
 use driver::{Driver, Settings};
-use linux::warden_link::client::Started;
+use linux::warden_link::client::{Rest, Started};
 use linux::warden_link::surviving::Survive;
 use pool::{CallId, Config, Exit, Fact, ImageAnswer, Input, Outcome, RunId};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use warden::StopStage;
+use warden::{Depth, StopStage};
 
 /// More turns of the scheduler than any chain of tasks in these tests takes.
 const TURNS: usize = 50;
@@ -79,6 +79,7 @@ impl Harness {
             asks_for_settings,
             readiness_timeout: Duration::from_secs(30),
             survive,
+            keep_free_bytes: Some(1),
         };
         let (bell, rings) = mpsc::channel();
         let driver = Driver::with(machine.clone(), settings, move || bell.send(()).unwrap());
@@ -179,6 +180,17 @@ impl Harness {
     /// Takes the stops that the engine was asked for since the last call.
     pub fn stops(&self) -> Vec<(u64, StopStage)> {
         std::mem::take(&mut self.machine.engine.stops.lock().unwrap())
+    }
+
+    /// Takes the orders to sleep and to wake (`None`) that the engine was given since the last call.
+    pub fn rests(&self) -> Vec<(u64, Option<Depth>)> {
+        std::mem::take(&mut self.machine.engine.rests.lock().unwrap())
+    }
+
+    /// The keeper of this run has answered an order.
+    pub async fn rested(&self, run: RunId, rest: Rest) {
+        self.driver.rested(run, rest);
+        self.run_tasks().await;
     }
 
     pub fn held_ports(&self) -> Vec<u16> {

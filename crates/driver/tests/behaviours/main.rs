@@ -12,4 +12,5 @@ mod harness;
 mod last_uses_are_waited_for;
 mod records_of_a_run_come_in_order;
 mod tenants_outlive_their_host;
+mod tenants_sleep;
 mod the_directory_hands_out_ready_tenants;

@@ -11,11 +11,16 @@ use pool::{Exit, ExitReason, Input, Outcome, Refusal};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use warden::ring::{self, Piece};
 
-const READY: FoundMarks =
-    FoundMarks { is_ready: true, is_retired: false, stopping: None, has_ended: false };
+const READY: FoundMarks = FoundMarks {
+    is_ready: true,
+    is_retired: false,
+    stopping: None,
+    asleep: None,
+    has_ended: false,
+};
 
 /// A run that was found, and the sender of its end.
 fn found(number: u64, key: &str, marks: FoundMarks) -> (FoundRun, oneshot::Sender<Ended>) {
@@ -41,6 +46,7 @@ fn found(number: u64, key: &str, marks: FoundMarks) -> (FoundRun, oneshot::Sende
     let output = FoundOutput {
         started,
         ended,
+        rests: mpsc::unbounded_channel().1,
         stdout: reader(),
         stderr: reader(),
         begun: Vec::new(),

@@ -146,7 +146,7 @@ impl Forwarder {
         }
     }
 
-    /// Drops the idle connections of a run that is over.
+    /// Drops the idle connections of a run that is over, or is about to sleep.
     pub fn forget(&self, run: u64) {
         self.upstreams.forget(run);
     }

@@ -37,6 +37,8 @@ pub struct Script {
 
 #[derive(Default)]
 pub struct State {
+    /// Tenants that run, and cannot be had: they sleep.
+    pub there: HashSet<String>,
     pub existing: HashSet<String>,
     pub running: HashMap<String, SocketAddr>,
     /// What a start ends in at once.
@@ -145,6 +147,10 @@ impl Tenants for Scripted {
     fn acquire(&self, key: &str) -> Option<Used> {
         let address = *self.state().running.get(key)?;
         Some(Used(address, self.0.run.load(Ordering::SeqCst)))
+    }
+
+    fn is_there(&self, key: &str) -> bool {
+        self.state().there.contains(key)
     }
 
     fn exists(&self, key: &str) -> bool {

@@ -62,6 +62,23 @@ fn so_many_wait_and_no_more() {
 }
 
 #[test]
+fn a_tenant_that_sleeps_is_woken_without_a_look_for_it() {
+    let backend = Backend::start();
+    let scripted = Scripted::new();
+    // It is in no directory that could be found.
+    scripted.change(|state| {
+        state.there.insert("shop".to_owned());
+    });
+    let gateway = start(settings(), &scripted);
+    let mut client = Client::connect(&gateway);
+    client.send(get("/shop/"));
+    scripted.until("it waits", |scripted| scripted.script().waits.load(SeqCst) == 1);
+    runs(&scripted, &backend);
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.get("/other/").status, 404);
+}
+
+#[test]
 fn a_client_that_leaves_gives_its_wait_up() {
     let body = "POST /shop/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel";
     let upgrade =

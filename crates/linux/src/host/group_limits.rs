@@ -53,13 +53,20 @@ impl GroupLimits {
             paths.iter().find(says).filter(|_| hierarchy == Hierarchy::V2).cloned()
         };
         GroupLimits {
-            memory: narrowest(groups, "memory", memory_limit(files), MemoryLimit::free_bytes),
+            memory: GroupLimits::memory_of(files, groups),
             tasks: narrowest(groups, "pids", task_limit(files), TaskLimit::free),
             // In thousandths of a core, since `f64` has no total order.
             cpu: narrowest(groups, "cpu", cpu_limit(files), |limit| (limit.cores * 1_000.0) as u64),
             killed_as_one: v2_group_with("memory.oom.group", "1"),
             without_swap: v2_group_with("memory.swap.max", "0"),
         }
+    }
+}
+
+impl GroupLimits {
+    /// The limit of memory alone.
+    pub(super) fn memory_of(files: &impl Files, groups: &Groups) -> Option<MemoryLimit> {
+        narrowest(groups, "memory", memory_limit(files), MemoryLimit::free_bytes)
     }
 }
 

@@ -58,6 +58,13 @@ impl Pressure {
     }
 }
 
+/// For how long some task has waited for memory so far; `None` where the kernel does not count it.
+pub(super) fn waited_us(files: &impl Files) -> Option<u64> {
+    let text = files.read("/proc/pressure/memory")?;
+    let some = text.lines().find(|line| line.starts_with("some"))?;
+    Some(parse_pressure_record(some).ok()?.total)
+}
+
 fn stall(text: &str) -> Option<Stall> {
     let line = |name| {
         let record =

@@ -13,6 +13,7 @@ mod mounts;
 pub(crate) mod proc_check;
 mod process;
 pub mod service_manager;
+mod shortage;
 
 pub use group_limits::GroupLimits;
 pub use groups::{Groups, Hierarchy, Membership};
@@ -20,6 +21,7 @@ pub use machine::Machine;
 pub use memory::{Memory, Pressure, Stall};
 pub use mounts::{HiddenProcesses, Mounts};
 pub use process::{Bounds, Process};
+pub use shortage::MemoryLooks;
 
 use crate::process::proc_stat;
 use procfs::FromBufRead;

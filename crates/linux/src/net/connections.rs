@@ -9,7 +9,7 @@
 
 use crate::net::listeners::{sockets_of, sockets_of_tree};
 use crate::net::proc_net;
-use crate::net::sock_diag::{self, Connection, DUMP, Question, TCP_ESTABLISHED};
+use crate::net::sock_diag::{self, Connection, DUMP, Protocol, Question, TCP_ESTABLISHED};
 use crate::process::accounting::Root;
 use rustix::net::{AddressFamily, SocketFlags};
 use std::cell::OnceCell;
@@ -53,8 +53,13 @@ fn asked() -> io::Result<Vec<Connection>> {
     let mut connections = Vec::new();
     // A server on all addresses holds IPv4 connections on an IPv6 socket.
     for family in [AddressFamily::INET, AddressFamily::INET6] {
-        let question =
-            Question { family, flags: DUMP, states: 1 << TCP_ESTABLISHED, bound_to: None };
+        let question = Question {
+            protocol: Protocol::Tcp,
+            family,
+            flags: DUMP,
+            states: 1 << TCP_ESTABLISHED,
+            bound_to: None,
+        };
         sock_diag::ask(&socket, &question)?;
         sock_diag::receive_dump(&socket, |message| connections.extend(message.connection()))?;
     }

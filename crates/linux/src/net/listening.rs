@@ -6,7 +6,7 @@
 //! [`Listening::address_of`] returns `None`, and [`read_address_of`] tells the same.
 
 use crate::net::proc_net;
-use crate::net::sock_diag::{self, DUMP, Question, Socket, TCP_LISTEN};
+use crate::net::sock_diag::{self, DUMP, Protocol, Question, Socket, TCP_LISTEN};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, recv};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -71,6 +71,7 @@ pub fn read_address_of(port: u16) -> Option<Option<IpAddr>> {
 fn ask(socket: &OwnedFd, address: IpAddr, port: u16) -> Option<bool> {
     // Asks for a socket in any state that is bound to this port of this address.
     let question = Question {
+        protocol: Protocol::Tcp,
         family: family_of(address),
         flags: 0,
         states: u32::MAX,
@@ -138,6 +139,7 @@ fn listed(port: u16) -> io::Result<Vec<Socket>> {
     let mut listening = Vec::new();
     for address in LOOPBACK {
         let question = Question {
+            protocol: Protocol::Tcp,
             family: family_of(address),
             flags: DUMP,
             states: 1 << TCP_LISTEN,

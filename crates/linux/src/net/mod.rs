@@ -1,5 +1,7 @@
 //! Ports and sockets.
 
+mod accepting;
+pub mod activity;
 mod answer_kind;
 pub mod connections;
 pub mod listeners;

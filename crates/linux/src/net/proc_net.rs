@@ -1,7 +1,7 @@
-//! The tables of TCP sockets in `/proc`, for where `sock_diag` is not available or does not tell
+//! The tables of TCP and UDP sockets in `/proc`, for where `sock_diag` is not available or does not tell
 //! enough.
 
-use crate::net::sock_diag::{Connection, TCP_ESTABLISHED};
+use crate::net::sock_diag::{Connection, TCP_ESTABLISHED, TCP_LISTEN, UDP_UNCONNECTED};
 use procfs::net::TcpNetEntry;
 use procfs::process::Process;
 use procfs::{ProcError, ProcResult};
@@ -21,8 +21,13 @@ pub struct Socket {
 
 /// Both ends of each established connection that this process sees, in the form of `sock_diag`.
 pub fn connections() -> io::Result<Vec<Connection>> {
+    connections_of("self")
+}
+
+/// The same in the network namespace of a process.
+pub fn connections_of(pid: &str) -> io::Result<Vec<Connection>> {
     let established =
-        entries("self")?.into_iter().filter(|entry| entry.state.to_u8() == TCP_ESTABLISHED);
+        entries(pid)?.into_iter().filter(|entry| entry.state.to_u8() == TCP_ESTABLISHED);
     let end = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     Ok(established
         .map(|entry| Connection {
@@ -31,6 +36,23 @@ pub fn connections() -> io::Result<Vec<Connection>> {
             inode: entry.inode,
         })
         .collect())
+}
+
+/// The listening sockets that this process sees, each with its port and how many connections wait
+/// to be accepted.
+pub fn waiting() -> io::Result<Vec<(u16, u32)>> {
+    let listening = entries("self")?.into_iter().filter(|it| it.state.to_u8() == TCP_LISTEN);
+    Ok(listening.map(|entry| (entry.local_address.port(), entry.rx_queue)).collect())
+}
+
+/// The inodes of the UDP sockets in the network namespace of a process to which anybody may send.
+pub fn open_to_datagrams(pid: &str) -> io::Result<Vec<u64>> {
+    let process = Process::new_with_root(Path::new("/proc").join(pid)).map_err(io::Error::other)?;
+    let mut entries = process.udp().map_err(io::Error::other)?;
+    // The host may have no IPv6.
+    entries.extend(process.udp6().unwrap_or_default());
+    let is_open = |entry: &procfs::net::UdpNetEntry| entry.state.to_u8() == UDP_UNCONNECTED;
+    Ok(entries.into_iter().filter(is_open).map(|entry| entry.inode).collect())
 }
 
 /// The TCP sockets in the network namespace of a process; `self` means this process.

@@ -4,6 +4,7 @@
 //! The request is made once, and its answer awaited until the time is up. It is repeated only if
 //! the connection broke or the answer was not HTTP/1.
 
+use crate::net::accepting;
 use crate::net::answer_kind::AnswerKind;
 use crate::net::listeners;
 use crate::net::listening::{self, LOOPBACK, Listening};
@@ -57,6 +58,8 @@ pub struct Readiness {
     off_thread: OffThread,
     /// Starts that are being waited for.
     waiting: AtomicU32,
+    /// Connections made by `takes_connections` so far.
+    connected: AtomicU32,
 }
 
 impl Readiness {
@@ -66,6 +69,7 @@ impl Readiness {
             requests: Requests::default(),
             off_thread,
             waiting: AtomicU32::new(0),
+            connected: AtomicU32::new(0),
         }
     }
 
@@ -176,6 +180,22 @@ impl Readiness {
     /// kernel cannot be asked.
     pub fn place(&self, port: u16) -> Option<IpAddr> {
         self.listening.address_of(port).or_else(|| listening::read_address_of(port)).flatten()
+    }
+
+    /// Whether the server takes a connection in within this time. One that refuses it, or closes
+    /// it, does, too: it runs.
+    pub async fn takes_connections(&self, server: SocketAddr, limit: Duration) -> bool {
+        let number = self.connected.fetch_add(1, Ordering::Relaxed);
+        let taken = async {
+            let connection = match self.requests.connect(server, number).await {
+                Ok(connection) => connection,
+                Err(error) => return tracing::debug!(%server, %error, "it takes no connection"),
+            };
+            if let Err(error) = accepting::until_taken(&connection, &self.off_thread).await {
+                tracing::debug!(%server, %error, "whether it takes connections in is unknown");
+            }
+        };
+        clock::timeout(limit, taken).await.is_some()
     }
 
     /// Describes, for the message of a time-out, what was found instead of an answer.

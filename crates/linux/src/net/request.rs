@@ -108,7 +108,8 @@ impl Requests {
         None
     }
 
-    async fn connect(&self, server: SocketAddr, number: u32) -> io::Result<TcpStream> {
+    /// Connects, for the `number`th time.
+    pub(super) async fn connect(&self, server: SocketAddr, number: u32) -> io::Result<TcpStream> {
         for index in 0..SOURCES {
             let Some(source) = self.source_for(server.ip(), number.wrapping_add(index)) else {
                 break;

@@ -8,7 +8,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
+/// A UDP socket that is connected has this state, too.
 pub const TCP_ESTABLISHED: u8 = 1;
+/// Of UDP: anybody may send to the socket.
+pub const UDP_UNCONNECTED: u8 = 7;
+pub const TCP_SYN_RECV: u8 = 3;
 pub const TCP_LISTEN: u8 = 10;
 /// Asks for every socket that fits, in as many messages as it takes.
 pub const DUMP: u16 = 0x300;
@@ -20,7 +24,6 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 1;
-const IPPROTO_TCP: u8 = 6;
 const REQUEST_BYTES: usize = 72;
 const HEADER_BYTES: usize = 16;
 /// The size of an `inet_diag_msg`, which attributes follow.
@@ -30,8 +33,16 @@ const INET_DIAG_SKV6ONLY: u16 = 11;
 /// The attribute with the number of the control group that the socket was made in.
 const INET_DIAG_CGROUP_ID: u16 = 21;
 
-/// Which TCP sockets are asked for.
+/// The protocol of sockets, by its number.
+#[derive(Clone, Copy)]
+pub enum Protocol {
+    Tcp = 6,
+    Udp = 17,
+}
+
+/// Which sockets are asked for.
 pub struct Question {
+    pub protocol: Protocol,
     pub family: AddressFamily,
     pub flags: u16,
     /// One bit for each TCP state.
@@ -54,6 +65,28 @@ pub fn ask(socket: &OwnedFd, question: &Question) -> io::Result<()> {
     Ok(())
 }
 
+/// Asks for the one socket that is this end of a connection.
+pub fn ask_of_connection(
+    socket: &OwnedFd,
+    local: SocketAddr,
+    remote: SocketAddr,
+) -> io::Result<()> {
+    let family = if local.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let bound_to = Some((local.ip(), local.port()));
+    let question =
+        Question { protocol: Protocol::Tcp, family, flags: 0, states: u32::MAX, bound_to };
+    let mut bytes = request(&question);
+    let mut put =
+        |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
+    put(HEADER_BYTES + 10, &remote.port().to_be_bytes());
+    match remote.ip() {
+        IpAddr::V4(address) => put(HEADER_BYTES + 28, &address.octets()),
+        IpAddr::V6(address) => put(HEADER_BYTES + 28, &address.octets()),
+    }
+    sendto(socket, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    Ok(())
+}
+
 /// Encodes a `nlmsghdr` and an `inet_diag_req_v2`.
 fn request(question: &Question) -> [u8; REQUEST_BYTES] {
     let mut bytes = [0u8; REQUEST_BYTES];
@@ -62,7 +95,7 @@ fn request(question: &Question) -> [u8; REQUEST_BYTES] {
     put(0, &(REQUEST_BYTES as u32).to_ne_bytes());
     put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     put(6, &(NLM_F_REQUEST | question.flags).to_ne_bytes());
-    put(HEADER_BYTES, &[question.family.as_raw() as u8, IPPROTO_TCP]);
+    put(HEADER_BYTES, &[question.family.as_raw() as u8, question.protocol as u8]);
     put(HEADER_BYTES + 4, &question.states.to_ne_bytes());
     if let Some((address, port)) = question.bound_to {
         put(HEADER_BYTES + 8, &port.to_be_bytes());
@@ -73,6 +106,36 @@ fn request(question: &Question) -> [u8; REQUEST_BYTES] {
     }
     put(REQUEST_BYTES - 8, &[0xff; 8]); // no cookie
     bytes
+}
+
+const UNIX_REQUEST_BYTES: usize = HEADER_BYTES + 24;
+/// The size of a `unix_diag_msg`, which attributes follow.
+const UNIX_SOCKET_BYTES: usize = 16;
+/// Asks for the other end of each socket, and the attribute that tells it.
+const UDIAG_SHOW_PEER: u32 = 4;
+const UNIX_DIAG_PEER: u16 = 2;
+
+/// Asks for all connected unix sockets, as [`ask`] does for others.
+pub fn ask_for_unix(socket: &OwnedFd) -> io::Result<()> {
+    let mut bytes = [0u8; UNIX_REQUEST_BYTES];
+    let mut put =
+        |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
+    put(0, &(UNIX_REQUEST_BYTES as u32).to_ne_bytes());
+    put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    put(6, &(NLM_F_REQUEST | DUMP).to_ne_bytes());
+    put(HEADER_BYTES, &[AddressFamily::UNIX.as_raw() as u8]);
+    put(HEADER_BYTES + 4, &(1u32 << TCP_ESTABLISHED).to_ne_bytes());
+    put(HEADER_BYTES + 12, &UDIAG_SHOW_PEER.to_ne_bytes());
+    put(UNIX_REQUEST_BYTES - 8, &[0xff; 8]); // no cookie
+    sendto(socket, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    Ok(())
+}
+
+/// One end of a connection by a unix socket that keeps what is sent in order; datagrams are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnixConnection {
+    pub inode: u64,
+    pub peer: u64,
 }
 
 /// One message of an answer.
@@ -148,19 +211,24 @@ impl Message<'_> {
         Some(Connection { local: end(4, 8)?, remote: end(6, 24)?, inode })
     }
 
-    /// Finds an attribute. Each is a length (header included), a type and a value, and begins at a
-    /// multiple of four bytes.
+    /// How many connections a listening socket has that wait to be accepted.
+    pub fn waiting(&self) -> Option<u32> {
+        let bytes = self.body.get(..SOCKET_BYTES).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
+        Some(u32::from_ne_bytes(bytes[56..60].try_into().ok()?))
+    }
+
+    /// Decodes a `unix_diag_msg`: family, type, state, a byte of nothing, the inode, and the cookie.
+    pub fn unix_connection(&self) -> Option<UnixConnection> {
+        let kinds = [SocketType::STREAM, SocketType::SEQPACKET].map(|kind| kind.as_raw() as u8);
+        let bytes = self.body.get(..8).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
+        let inode = u32::from_ne_bytes(bytes[4..].try_into().ok()?).into();
+        let peer = attribute_in(self.body.get(UNIX_SOCKET_BYTES..)?, UNIX_DIAG_PEER)?;
+        let peer = u32::from_ne_bytes(*peer.first_chunk()?).into();
+        kinds.contains(&bytes[1]).then_some(UnixConnection { inode, peer })
+    }
+
     fn attribute(&self, wanted: u16) -> Option<&[u8]> {
-        let mut rest = self.body.get(SOCKET_BYTES..)?;
-        loop {
-            let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
-            let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
-            let value = rest.get(4..length)?;
-            if kind == wanted {
-                return Some(value);
-            }
-            rest = rest.get(length.next_multiple_of(4)..)?;
-        }
+        attribute_in(self.body.get(SOCKET_BYTES..)?, wanted)
     }
 
     pub fn is_last(&self) -> bool {
@@ -169,6 +237,20 @@ impl Message<'_> {
 
     pub fn is_error(&self) -> bool {
         self.kind == NLMSG_ERROR
+    }
+}
+
+/// Finds an attribute. Each is a length (header included), a type and a value, and begins at a
+/// multiple of four bytes.
+fn attribute_in(mut rest: &[u8], wanted: u16) -> Option<&[u8]> {
+    loop {
+        let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
+        let value = rest.get(4..length)?;
+        if kind == wanted {
+            return Some(value);
+        }
+        rest = rest.get(length.next_multiple_of(4)..)?;
     }
 }
 

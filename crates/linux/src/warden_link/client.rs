@@ -18,8 +18,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use warden::{LaunchSpec, LaunchStep, StopStage, host};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use warden::{Depth, LaunchSpec, LaunchStep, StopStage, host};
 
 use self::connection::{Connection, continue_stopped, open};
 use self::errand::{Errand, Order, Packet, Pending};
@@ -66,6 +66,24 @@ pub struct Launched {
     pub started: oneshot::Receiver<Result<Started, LaunchError>>,
     /// The end of the whole tree; always comes after a start.
     pub ended: oneshot::Receiver<Ended>,
+    /// What comes of [`WardenClient::sleep`] and [`WardenClient::wake`]. Its end means nothing.
+    pub rests: mpsc::UnboundedReceiver<Rest>,
+}
+
+/// What has come of an order to sleep or to wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// No process of the tree runs any more.
+    Slept {
+        /// Not as deep as was ordered where its memory cannot be handed to swap.
+        depth: Depth,
+        /// The memory that it has in RAM.
+        rss_bytes: u64,
+    },
+    /// It could not be made to stand, and runs on; the number is the operating system's.
+    Failed { errno: i32 },
+    /// It runs.
+    Awake,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -172,19 +190,36 @@ impl WardenClient {
         let memory_file = host::memory_file(&launch.spec).map_err(LaunchError::HandOver)?;
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
-        let pending = Pending { started: Some(started), ended, keeper_pid: 0 };
+        let (rest, rests) = mpsc::unbounded_channel();
+        let pending = Pending { started: Some(started), ended, rest, keeper_pid: 0 };
         let packet = Packet::Launch { launch: Box::new(launch), memory_file };
         self.order(Order { number, packet, pending: Some(pending) }, surroundings)?;
-        Ok(Launched { number, started: started_receiver, ended: ended_receiver })
+        Ok(Launched { number, started: started_receiver, ended: ended_receiver, rests })
     }
 
     /// Asks a tenant to end, or kills its tree. Does nothing if it has ended.
     pub fn stop(&self, number: u64, stage: StopStage) {
-        // Only one warden knows the number; the others ignore it. The stop may overtake an order
-        // without harm: a run is stopped only once it has started, and of two stops the later stage
-        // counts.
+        // It may overtake an order without harm: a run is stopped only once it has started, and of
+        // two stops the later stage counts.
+        self.command(number, || Packet::Stop(stage));
+    }
+
+    /// Lets a tenant fall asleep, or sleep deeper. Answered by [`Rest::Slept`] or [`Rest::Failed`],
+    /// unless it is woken before that, or ends or is asked to.
+    pub fn sleep(&self, number: u64, depth: Depth) {
+        self.command(number, || Packet::Sleep(depth));
+    }
+
+    /// Wakes a tenant. Answered by [`Rest::Awake`], unless it ends or is asked to. To be called again
+    /// only after that.
+    pub fn wake(&self, number: u64) {
+        self.command(number, || Packet::Wake);
+    }
+
+    /// Only one warden knows the number; the others ignore it.
+    fn command(&self, number: u64, packet: impl Fn() -> Packet) {
         for connection in &*self.lock() {
-            connection.send_now(number, Packet::Stop(stage));
+            connection.send_now(number, packet());
             continue_stopped(&connection.process);
         }
     }

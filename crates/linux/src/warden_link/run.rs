@@ -9,7 +9,7 @@ use crate::host::proc_check;
 use crate::output::lines::{LineSink, Stream, unblocked};
 use crate::threads::watched::watch;
 use crate::warden_link::client::{
-    Ended, Launch, LaunchError, Launched, Started, Turn, WardenClient,
+    Ended, Launch, LaunchError, Launched, Rest, Started, Turn, WardenClient,
 };
 use crate::warden_link::main_process::MainProcess;
 use crate::warden_link::surroundings::{Noted, Surroundings};
@@ -77,6 +77,8 @@ pub trait RunSink: LineSink {
     fn not_started(&self, reason: String);
     /// The main process has ended; the rest of the tree follows.
     fn main_ended(&self);
+    /// What has come of an order to sleep or to wake, in the order of the orders.
+    fn rested(&self, _rest: Rest) {}
     /// The process does not exist, and none can be started on this machine as it is set up.
     fn unsupported(&self, reason: String);
     /// Whether the start is still wanted.
@@ -198,7 +200,8 @@ async fn start(
     let mut launched = warden.launch(launch, &surroundings)?;
     match outcome(warden, &mut launched, patience, sink).await {
         Ok(started) => {
-            Ok((launched.number, started, Start { ended: launched.ended, stdout, stderr }))
+            let Launched { number, ended, rests, .. } = launched;
+            Ok((number, started, Start { ended, rests, stdout, stderr }))
         }
         Err(error) => Err(Failed { error, outputs: vec![stdout, stderr] }),
     }

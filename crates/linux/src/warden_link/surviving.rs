@@ -11,6 +11,7 @@ use super::record::{FoundRecord, RecordFile};
 use super::run::FoundOutput;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use warden::Depth;
 
 /// Whose tenants they are, and for how long they wait for a host.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ pub struct FoundMarks {
     pub is_retired: bool,
     /// Why it is being stopped, as the host before has said.
     pub stopping: Option<u8>,
+    /// How deep it sleeps.
+    pub asleep: Option<Depth>,
     /// The whole tree is gone.
     pub has_ended: bool,
 }

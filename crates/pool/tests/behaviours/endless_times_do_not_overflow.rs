@@ -22,6 +22,20 @@ fn none_of_the_deadlines_wraps() {
 }
 
 #[test]
+fn a_tenant_that_never_sleeps_by_itself_does_so_for_room() {
+    let sleep = Sleep { after_ms: u64::MAX, page_out_after_ms: Some(u64::MAX), ..SLEEP };
+    let config = Config { max_concurrent: 1, sweep_interval_ms: u64::MAX, ..config() };
+    let mut bench = Bench::new(Config { sleep: Some(sleep), ..config });
+    bench.pass(1_000);
+    let run = bench.running("a");
+    assert_eq!(bench.pool.next_deadline(), Some(u64::MAX));
+    bench.pass(1_000);
+    bench.ensure("b");
+    bench.look(&[]);
+    assert!(rests(&bench.fact(run, QUIET), run, Depth::Frozen));
+}
+
+#[test]
 fn the_end_of_the_back_off_does_not_wrap() {
     let backoff =
         Backoff { base_ms: u64::MAX, max_ms: u64::MAX, max_failures: 10, min_uptime_ms: u64::MAX };

@@ -28,6 +28,7 @@ fn from_the_queue_to_the_end() {
     let (release, beside) = (Release(0), None);
     let expected = Status {
         key,
+        depth: None,
         phase: phase_now,
         run: run_now,
         failures: None,
@@ -58,6 +59,7 @@ fn one_that_fails_says_so_until_it_is_ready() {
     let (release, beside) = (Release(0), None);
     let expected = Status {
         key: "a".into(),
+        depth: None,
         phase: phase_now,
         run: None,
         failures,

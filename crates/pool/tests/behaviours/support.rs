@@ -19,6 +19,31 @@ pub fn external() -> Config {
     Config { custody: Custody::USERS, ..config() }
 }
 
+/// Tenants sleep a second after their last use, and are paged out a second later.
+pub const SLEEP: Sleep = Sleep {
+    after_ms: 1_000,
+    page_out_after_ms: Some(2_000),
+    max_asleep: 10,
+    min_awake_ms: 500,
+    outgoing: Outgoing::Stay,
+    asks: false,
+};
+
+pub fn sleepy() -> Config {
+    Config { sleep: Some(SLEEP), ..config() }
+}
+
+/// It does nothing by itself.
+pub const QUIET: Fact = Fact::Activity { outgoing: 0, udp: false, is_busy: false, seen: true };
+
+pub fn frozen() -> Fact {
+    Fact::Rested { depth: Depth::Frozen, rss_bytes: 7_000 }
+}
+
+pub fn paged_out() -> Fact {
+    Fact::Rested { depth: Depth::PagedOut, rss_bytes: 100 }
+}
+
 impl Bench {
     pub fn new(config: Config) -> Self {
         let now = Now { steady_ms: 0, wall_ms: 1_000_000 };
@@ -169,6 +194,33 @@ impl Bench {
         self.fact(run, Fact::Exited(Exit::default()))
     }
 
+    /// No tenant has an open connection, but for these.
+    pub fn look(&mut self, open: &[RunId]) -> Vec<Action> {
+        self.handle(Input::Connections { open: open.to_vec(), seen: true })
+    }
+
+    /// The run, which is due to, falls asleep: it has no connection and does nothing.
+    pub fn falls_asleep(&mut self, run: RunId) -> Vec<Action> {
+        self.look(&[]);
+        let actions = self.fact(run, QUIET);
+        assert!(rests(&actions, run, Depth::Frozen), "{actions:?}");
+        self.fact(run, frozen());
+        self.look(&[])
+    }
+
+    /// A tenant that sleeps.
+    pub fn asleep(&mut self, key: &str) -> RunId {
+        let run = self.running(key);
+        self.tick_when_due();
+        self.falls_asleep(run);
+        assert_eq!(self.phase(key), Some(Phase::Asleep));
+        run
+    }
+
+    pub fn touch(&mut self, key: &str) -> Vec<Action> {
+        self.handle(Input::Touch { key: key.into() })
+    }
+
     pub fn refuse_stop(&mut self, run: RunId, asked: StopStage) -> Vec<Action> {
         self.fact(run, Fact::StopRefused { asked, failure: unwilling() })
     }
@@ -238,6 +290,28 @@ pub fn asks_to_stop(actions: &[Action], run: RunId) -> bool {
 
 pub fn forces_to_stop(actions: &[Action], run: RunId) -> bool {
     actions.contains(&Action::Stop { run, stage: StopStage::Force })
+}
+
+pub fn rests(actions: &[Action], run: RunId, depth: Depth) -> bool {
+    actions.contains(&Action::Rest { run, depth })
+}
+
+/// The run is to run again, and to answer.
+pub fn wakes(actions: &[Action], run: RunId) -> bool {
+    actions.contains(&Action::Rouse { run, is_to_answer: true })
+}
+
+/// The run is to run again, for something else than to be used.
+pub fn rouses(actions: &[Action], run: RunId) -> bool {
+    actions.contains(&Action::Rouse { run, is_to_answer: false })
+}
+
+pub fn events(actions: &[Action]) -> Vec<Event> {
+    let event = |action: &Action| match action {
+        Action::Emit(event) => Some(event.clone()),
+        _ => None,
+    };
+    actions.iter().filter_map(event).collect()
 }
 
 pub fn lets_go(actions: &[Action], run: RunId) -> bool {

@@ -155,9 +155,13 @@ fn the_adoption_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Ref
 fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusal) -> Verdict {
     match refusal {
         Refusal::Disposed => holds(book.disposed, || "not disposed".into()),
-        Refusal::Draining => holds(book.draining_since.is_some() && call.step == book.step, || {
-            "accepted, then drained away".into()
-        }),
+        Refusal::Draining => {
+            // It waited for a sleeper to wake, which has ended.
+            let slept = call.run_then.and_then(|run| book.run(run));
+            let is_late = slept.is_some_and(|run| run.sleep.sleeps && !run.is_asleep());
+            let holds_now = book.draining_since.is_some() && (call.step == book.step || is_late);
+            holds(holds_now, || "accepted, then drained away".into())
+        }
         Refusal::Exhausted { max_failures, last } => {
             let hold =
                 book.hold(call.key).filter(|_| *max_failures == book.config.backoff.max_failures);
@@ -272,7 +276,7 @@ fn every_tenant_refused(book: &Book, key: usize) -> bool {
         let run = book.run(*run).expect("alive");
         !run.started || run.given_up.is_some_and(|(_, step)| step >= waiting_since)
     };
-    let alive: Vec<RunId> = book.alive().map(|run| run.id).collect();
+    let alive: Vec<RunId> = book.with_room().map(|run| run.id).collect();
     alive.len() == book.config.max_concurrent && alive.iter().all(refused)
 }
 

@@ -48,6 +48,19 @@ pub struct Book {
     pub detach_events: u64,
     /// As many as were found are alive for a while, at most.
     pub most_alive: usize,
+    /// Those in use, and those whose tree stood, when the look under way began; and whether it
+    /// looks whether they may sleep on.
+    pub looked_at: Vec<(RunId, bool)>,
+    /// When room or memory was last seen to be wanted.
+    pub wanted_ms: Option<u64>,
+    /// The host is short of memory.
+    pub is_short: bool,
+    /// The step in which it became so, and something slept; and in which any tenant was last told
+    /// to rest or to run, or was asked about.
+    pub short_step: u64,
+    pub relieved_step: u64,
+    /// Backlogs of sleepers are being looked at.
+    pub watches_backlogs: bool,
 }
 
 impl Book {
@@ -79,6 +92,12 @@ impl Book {
             detachment_ends_ms: None,
             detach_events: 0,
             most_alive: 0,
+            looked_at: Vec::new(),
+            wanted_ms: None,
+            is_short: false,
+            short_step: 0,
+            relieved_step: 0,
+            watches_backlogs: false,
         }
     }
 
@@ -100,6 +119,11 @@ impl Book {
 
     pub fn alive(&self) -> impl Iterator<Item = &RunRecord> {
         self.keys.iter().flat_map(|key| [key.live, key.second]).filter_map(|run| self.run(run?))
+    }
+
+    /// Those that hold room.
+    pub fn with_room(&self) -> impl Iterator<Item = &RunRecord> {
+        self.alive().filter(|run| !run.sleep.is_roomless)
     }
 
     /// Starts that count at the gate: neither ready nor called off, nor waited for too long.
@@ -197,6 +221,7 @@ impl Book {
             (Ask::Deploy, Some(run))
                 if run.is_up()
                     && self.config.max_concurrent == 1
+                    && !run.sleep.is_roomless
                     && self.keys[key].second.is_none() =>
             {
                 Must::BeRefusedForWantOfRoom
@@ -246,7 +271,7 @@ impl Book {
             key.had_no_caller =
                 key.live.is_none() && (key.had_no_caller || key.waits_without_caller());
         }
-        self.most_alive = self.most_alive.min(self.alive().count());
+        self.most_alive = self.most_alive.min(self.with_room().count());
         let used = self.alive().any(|run| run.is_in_use());
         self.looked_ms = used.then(|| self.looked_ms.unwrap_or(self.now.steady_ms));
     }

@@ -45,6 +45,7 @@ impl Book {
             Action::Clear { run } => {
                 self.leaves_service(*run);
                 if let Some(run) = self.run_mut(*run).filter(|run| run.ready) {
+                    run.is_unasked |= run.sleep.sleeps && run.stop.is_none();
                     (run.stop, run.awaits_uses_ms) = (Some((StopStage::Force, None)), None);
                 }
             }
@@ -95,11 +96,18 @@ impl Book {
             Action::Observe if self.alive().next().is_some() => {
                 self.observing_from_ms = Some(now_ms)
             }
+            Action::Rest { run, .. } if !self.run(*run).is_some_and(|run| run.sleep.sleeps) => {
+                self.leaves_service(*run);
+                self.sleep_action(action);
+            }
+            Action::LookAtActivity { .. }
+            | Action::AskSleep { .. }
+            | Action::Rest { .. }
+            | Action::Rouse { .. }
+            | Action::WatchBacklogs { .. } => self.sleep_action(action),
             // `World` notes which runs are idle now: it has the clocks.
-            Action::LookForConnections
-            | Action::Observe
-            | Action::Sample { .. }
-            | Action::Probe { .. } => {}
+            Action::LookForConnections => self.relieved_step = step,
+            Action::Observe | Action::Sample { .. } | Action::Probe { .. } => {}
             Action::FindImage { .. } | Action::RestoreImage { .. } | Action::DropImage { .. } => {}
         }
         self.image_action(action);
@@ -146,6 +154,7 @@ impl Book {
         }
         self.detach_events += u64::from(*event == Event::Detach);
         let saves = self.config.checkpoint_timeout_ms.is_some();
+        let now_ms = self.now.steady_ms;
         let Some(run) = run_of(event).and_then(|run| self.run_mut(run)) else { return };
         match event {
             Event::Spawn { .. } => run.told.spawn = true,
@@ -165,6 +174,7 @@ impl Book {
                 run.evicted_step = step;
                 run.cause.get_or_insert(ExitReason::LruEvicted);
             }
+            Event::Sleep { .. } | Event::Wake { .. } => run.sleep_event(event, now_ms),
             Event::Observation { cpu_ms, .. } => (run.cpu_ms, run.observed_step) = (*cpu_ms, step),
             Event::Backoff { .. } | Event::Drain | Event::Detach => {}
         }
@@ -180,6 +190,8 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::Recover { run, .. }
         | Event::IdleKill { run, .. }
         | Event::LruEvict { run }
+        | Event::Sleep { run, .. }
+        | Event::Wake { run, .. }
         | Event::Observation { run, .. }
         | Event::Exit { run, .. } => Some(*run),
         Event::Backoff { .. } | Event::Drain | Event::Detach => None,

@@ -1,9 +1,10 @@
 //! What must hold of evictions: who makes room, and when.
 
-use super::book::{Book, KeyRecord, RunRecord};
+use super::book::{Book, KeyRecord, Origin, RunRecord};
 use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
-use pool::{Action, Event, Leases, Pool, Touch};
+use super::sleep::a_sleeper_that_is_stopped_is_told_to_be;
+use pool::{Action, Event, ExitReason, Leases, Pool, Touch};
 
 /// Looks at one action before it is carried out.
 pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
@@ -14,6 +15,12 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
         return Ok(());
     };
     let Some(run) = book.run(*run) else { return Err(format!("{action:?} of an unknown run")) };
+    if run.sleep.sleeps && matches!(action, Action::Emit(Event::LruEvict { .. })) {
+        return a_sleeper_that_is_stopped_is_told_to_be(run, ExitReason::LruEvicted);
+    }
+    if run.sleep.sleeps {
+        return Ok(());
+    }
     // It began to be saved before, when the snapshot driver was busy.
     if matches!(action, Action::Checkpoint { .. }) && run.saving.is_some() {
         return Ok(());
@@ -27,6 +34,10 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     }
     no_tenant_is_handed_out_and_evicted_in_one_step(book, run)?;
     no_tenant_is_evicted_in_its_tenure(book, run)?;
+    // For room or for memory is not to be told apart.
+    if book.is_short && nothing_in_use_leaves_for_memory(book, leases, run).is_ok() {
+        return connections_are_looked_for_before_an_eviction(book, run);
+    }
     a_warm_tenant_leaves_only_for_a_call(book, run)?;
     none_leaves_for_a_key_that_stands_aside(book, run)?;
     connections_are_looked_for_before_an_eviction(book, run)?;
@@ -37,6 +48,15 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
 pub fn of_step(book: &Book, leases: &SharedLeases, pool: &Pool) -> Verdict {
     no_key_waits_beyond_the_tenure_of_the_victim(book, leases)?;
     an_awaited_end_of_a_tenure_is_a_deadline(book, leases, pool)
+}
+
+fn nothing_in_use_leaves_for_memory(
+    book: &Book,
+    leases: &SharedLeases,
+    victim: &RunRecord,
+) -> Verdict {
+    let may = !leases.is_in_use(victim.id) && !book.is_warm(victim) && !book.is_kept(victim.key);
+    holds(may, || format!("{victim:?} is stopped for its memory"))
 }
 
 /// No tenant is evicted, or stopped for being idle, while it is being stopped.
@@ -59,13 +79,13 @@ fn no_tenant_is_evicted_in_its_tenure(book: &Book, victim: &RunRecord) -> Verdic
 fn none_leaves_for_a_key_that_stands_aside(book: &Book, victim: &RunRecord) -> Verdict {
     let pushes = |key: &KeyRecord| key.waits_without_caller() && !key.stands_aside;
     let is_needed = book.keys.iter().any(|key| key.is_waiting() || pushes(key));
-    holds(is_needed || book.surplus() > 0, || {
+    holds(is_needed || book.surplus() > 0 || book.wakers().next().is_some(), || {
         format!("{:?} leaves for a key that was evicted itself", victim.id)
     })
 }
 
 fn a_warm_tenant_leaves_only_for_a_call(book: &Book, victim: &RunRecord) -> Verdict {
-    let has_caller = book.keys.iter().any(|key| key.is_waiting());
+    let has_caller = book.keys.iter().any(|key| key.is_waiting()) || book.wakers().next().is_some();
     holds(has_caller || book.surplus() > 0 || !book.is_warm(victim), || {
         format!("{:?} is warm, and is evicted for a key without a caller", victim.id)
     })
@@ -90,11 +110,16 @@ fn the_victim_is_the_least_recently_active(
     };
     // Without a gate every key that waits does so for room, and whether the victim may be asked is
     // known exactly.
-    let known = book.config.gate.width.is_none() && !book.queue_is_unknown();
+    let known = book.config.gate.width.is_none()
+        && !book.queue_is_unknown()
+        && book.wakers().next().is_none();
     holds(!(known && has_refused(victim, first_waits_since)), || {
         format!("{:?} is asked to leave for the same key again", victim.id)
     })?;
     let at_claim = activity(book, leases, victim, leases.at_claim(victim.id));
+    if book.config.evicts_by_cost {
+        return the_victim_costs_most(book, leases, victim, first_waits_since);
+    }
     let others = book.alive().filter(|other| other.id != victim.id && could_be_asked(book, other));
     for other in others {
         let touched = activity(book, leases, other, leases.touched(other.id));
@@ -107,6 +132,45 @@ fn the_victim_is_the_least_recently_active(
         })?;
     }
     Ok(())
+}
+
+/// Of those that are held by no more than it is.
+fn the_victim_costs_most(
+    book: &Book,
+    leases: &SharedLeases,
+    victim: &RunRecord,
+    first_waits_since: u64,
+) -> Verdict {
+    let held = |run: &RunRecord, touched| {
+        let (is_warm, in_use, is_connected, _) = activity(book, leases, run, touched);
+        (is_warm, in_use, is_connected)
+    };
+    let at_claim = leases.at_claim(victim.id);
+    let (held_by, cost) = (held(victim, at_claim), cost(book, victim, at_claim));
+    let others = book.alive().filter(|other| other.id != victim.id && could_be_asked(book, other));
+    let others = others.filter(|other| !has_refused(other, first_waits_since));
+    for other in others {
+        let touched = leases.touched(other.id);
+        let (other_held_by, other_cost) = (held(other, touched), self::cost(book, other, touched));
+        let leaves_later = (held_by, other_cost) <= (other_held_by, cost);
+        holds(leaves_later, || {
+            format!(
+                "{:?} costs {cost} and is evicted; {:?} costs {other_cost}",
+                victim.id, other.id
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Memory times idleness, for each millisecond of its start; a usual one if that was not seen.
+fn cost(book: &Book, run: &RunRecord, touched: Touch) -> u128 {
+    let start_ms = match run.origin {
+        Origin::Spawned | Origin::Restored => run.ready_ms - run.start_ms,
+        Origin::Adopted | Origin::Recovered => 150,
+    };
+    let idle_ms = book.idle_ms(run, touched);
+    u128::from(run.rss_bytes) * u128::from(idle_ms) / u128::from(start_ms.max(1))
 }
 
 /// No key waits for room beyond the tenure of the victim, or beyond the look for connections.
@@ -134,6 +198,10 @@ fn an_awaited_end_of_a_tenure_is_a_deadline(
 
 /// The run that is to leave next, if a key waits for room.
 fn next_victim<'b>(book: &'b Book, leases: &SharedLeases) -> Option<&'b RunRecord> {
+    // Whether some tenant is being asked to sleep in its place is not known from outside.
+    if book.sleeps() || book.config.evicts_by_cost {
+        return None;
+    }
     those_who_could_leave(book)
         .min_by_key(|run| (activity(book, leases, run, leases.touched(run.id)), run.id))
 }
@@ -165,7 +233,7 @@ fn those_who_could_leave(book: &Book) -> impl Iterator<Item = &RunRecord> {
 }
 
 fn first_waits_since(book: &Book) -> Option<u64> {
-    if book.queue_is_unknown() || book.surplus() > 0 {
+    if book.queue_is_unknown() || book.surplus() > 0 || book.wakers().next().is_some() {
         return Some(0);
     }
     let waiting = book.keys.iter().filter(|key| key.is_waiting());

@@ -3,6 +3,7 @@
 use super::book::{Book, Idleness, RunRecord};
 use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
+use super::sleep::a_sleeper_that_is_stopped_is_told_to_be;
 use pool::{Action, Event, ExitReason, Leases, StopStage};
 
 /// Looks at one action before it is carried out.
@@ -10,6 +11,9 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     match action {
         Action::Emit(Event::IdleKill { run, idle_ms }) => {
             let Some(run) = book.run(*run) else { return Ok(()) };
+            if run.sleep.sleeps {
+                return a_sleeper_that_is_stopped_is_told_to_be(run, ExitReason::IdleKilled);
+            }
             if book.config.checkpoint_timeout_ms.is_some() {
                 return what_could_not_be_saved_is_idle_since_then(run, *idle_ms);
             }
@@ -116,9 +120,10 @@ fn a_question_is_about_an_idle_tenant(
     let true_ms = book.idle_ms(run, leases.touched(run.id));
     let idle =
         run.idle_after_ms(&book.config).is_some_and(|idle_after_ms| idle_ms >= idle_after_ms);
-    holds(idle && run.is_in_use() && (idle_ms == true_ms || true_ms == 0), || {
-        format!("{:?} is said to be idle for {idle_ms} ms, in truth {true_ms}: {run:?}", run.id)
-    })
+    holds(
+        idle && (run.is_in_use() || run.is_asleep()) && (idle_ms == true_ms || true_ms == 0),
+        || format!("{:?} is said to be idle for {idle_ms} ms, in truth {true_ms}: {run:?}", run.id),
+    )
 }
 
 fn a_kept_tenant_is_left_alone_for_a_sweep(book: &Book, run: &RunRecord) -> Verdict {
@@ -132,16 +137,19 @@ fn a_kept_tenant_is_left_alone_for_a_sweep(book: &Book, run: &RunRecord) -> Verd
 /// In this step a look has shown that it has none, and it was idle already when that look began.
 fn connections_are_looked_for_first(book: &Book, run: &RunRecord) -> Verdict {
     let looked = !book.config.heeds_connections || run.idleness.unconnected_step == book.step;
-    holds(looked, || format!("connections were not looked for, of {:?}", run.id))
+    // What connects to a sleeper wakes it.
+    holds(looked || run.is_asleep(), || format!("connections were not looked for, of {:?}", run.id))
 }
 
 fn a_look_is_needed_and_the_only_one(book: &Book) -> Verdict {
     let some_retire = book.alive().any(|run| run.is_retired());
     let is_room_wanted = book.surplus() > 0 || book.keys.iter().any(|key| key.is_queued());
     let may_be_idle = |run: &RunRecord| run.idle_after_ms(&book.config).is_some();
-    let matters =
-        is_room_wanted || book.config.idle_after_ms.is_some() || book.runs.iter().any(may_be_idle);
-    holds((book.config.heeds_connections && matters) || some_retire, || {
+    let matters = is_room_wanted
+        || book.is_short
+        || book.config.idle_after_ms.is_some()
+        || book.runs.iter().any(may_be_idle);
+    holds((book.config.heeds_connections && matters) || some_retire || book.sleeps(), || {
         "connections do not matter".into()
     })?;
     holds(book.looking.is_none(), || "a look is under way".into())?;
@@ -195,17 +203,25 @@ fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms:
     if book.looking.is_some() || book.disposed {
         return Ok(());
     }
-    let looked_ms = book.looked_ms.filter(|_| book.config.heeds_connections);
+    let looked_ms = book.looked_ms.filter(|_| book.config.heeds_connections || book.sleeps());
     let is_unused = |run: &&RunRecord| run.is_in_use() && !leases.is_in_use(run.id);
     let unused = book.alive().filter(is_unused).filter(|run| !book.is_kept(run.key));
     let unused = unused.filter(|run| !run.idleness.is_asked && !book.is_warm(run));
+    let unused = unused.filter(|run| run.sleep.asked.is_none());
     for run in unused {
         let Some(idle_after_ms) = run.idle_after_ms(&book.config) else { continue };
         let given_up_ms = run.given_up.map(|(given_up_ms, _)| given_up_ms);
         let adopted_ms = run.start_ms;
         let deployed_ms = Some(run.kept_for_deploy_ms);
-        let looked_at =
-            [Some(adopted_ms), given_up_ms, run.idleness.kept_ms, looked_ms, deployed_ms];
+        let answered_ms = Some(run.sleep.answered_ms);
+        let looked_at = [
+            Some(adopted_ms),
+            given_up_ms,
+            run.idleness.kept_ms,
+            looked_ms,
+            deployed_ms,
+            answered_ms,
+        ];
         let looked_at_ms = looked_at.into_iter().flatten().max().unwrap_or(0);
         let idle_ms = book.idle_ms(run, leases.touched(run.id));
         let late_ms = idle_ms.saturating_sub(idle_after_ms).min(book.now.steady_ms - looked_at_ms);

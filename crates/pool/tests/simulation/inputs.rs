@@ -48,8 +48,11 @@ impl Book {
             Input::Detach { .. } => self.detach(),
             Input::Recover { .. } | Input::Refuse { .. } => {}
             Input::Tick => self.tick(),
-            Input::Ensure { .. } | Input::Deploy { .. } | Input::Adopt { .. } => {}
+            Input::Ensure { key, .. } => self.want_key(key_index(key)),
+            Input::Deploy { .. } | Input::Adopt { .. } => {}
             Input::Warm { key } => self.warm_up(key_index(key)),
+            Input::Touch { key } => self.want_key(key_index(key)),
+            Input::Pressure { is_short } => self.pressure(*is_short),
         }
         self.lose_deploys();
         (0..self.keys.len()).for_each(|key| self.let_coming_release_take_over(key));
@@ -72,7 +75,8 @@ impl Book {
             let is_stopped =
                 run.stop.is_some() || run.saving.is_some() || run.awaits_uses_ms.is_some();
             let was_given_up = run.given_up.is_some() && !is_stopped;
-            let is_first_cause = run.cause.is_none() && !run.ends_by_itself;
+            let is_first_cause =
+                run.cause.is_none() && !run.ends_by_itself && !run.sleep.is_roomless;
             run.makes_room_for_restart |= is_first_cause || was_given_up;
             run.may_make_room_for_restart |= run.is_users() && !run.started;
         }
@@ -193,7 +197,7 @@ impl Book {
                 _ = self.observing_from_ms.get_or_insert(now_ms);
             }
             Fact::MainEnded => {
-                run.ends_by_itself |= run.is_in_use() || run.is_retired();
+                run.ends_by_itself |= run.is_in_use() || run.is_retired() || run.is_asleep();
                 run.main_ended_ms.get_or_insert(now_ms);
             }
             Fact::Ready if coming_up && run.started && run.main_ended_ms.is_none() => {
@@ -256,7 +260,17 @@ impl Book {
                 false => run.idleness.kept_ms = Some(now_ms),
             },
             Fact::Unused => run.unused_step = step,
-            Fact::Sampled { .. } => run.sampled |= run.started,
+            Fact::Sampled { rss_bytes, .. } => {
+                run.sampled |= run.started;
+                run.rss_bytes = if run.started { *rss_bytes } else { run.rss_bytes };
+            }
+            Fact::Rested { .. }
+            | Fact::RestFailed
+            | Fact::Roused
+            | Fact::RouseFailed
+            | Fact::Activity { .. }
+            | Fact::SleepAnswered { .. }
+            | Fact::Knocked => self.sleep_fact(id, fact),
             Fact::ImageLate { text } if run.awaits_image && self.image_is_late(id) => {
                 if coming_up {
                     let failure = Failure::Thrown { by: Callback::Spawn, text: text.clone() };
@@ -295,6 +309,7 @@ impl Book {
 
     fn connections(&mut self, open: &[RunId], seen: bool) {
         let Some(idle_then) = self.looking.take() else { return };
+        self.sleepers_looked_at(open, seen);
         let (step, wall_ms) = (self.step, self.now.wall_ms);
         (self.looked_step, self.looked_ms) = (self.step, Some(self.now.steady_ms));
         if seen && self.config.heeds_connections {
@@ -336,7 +351,8 @@ impl Book {
         } else {
             self.warm_run_is_over(id);
             (self.keys[key].live, self.keys[key].inherits_room) = (None, inherits_room);
-            self.serving_is_over(key);
+            let slept = self.run(id).is_some_and(|run| run.sleep.sleeps);
+            self.serving_is_over(key, slept);
         }
         self.ended.push(id);
         if self.alive().next().is_none() {

@@ -186,6 +186,7 @@ impl World<'_> {
         self.held.fill(None);
         self.hung.clear();
         self.watched.clear();
+        self.orders.clear();
         if self.rng.chance(30) {
             self.handle(Input::Absent { from_ms, to_ms: now.wall_ms })?;
         }
@@ -251,6 +252,8 @@ impl World<'_> {
                 Happening::Call(..)
                 | Happening::QuickEnsure(_)
                 | Happening::Touch(_)
+                | Happening::Knock(_)
+                | Happening::Pressure(_)
                 | Happening::Use(..)
                 | Happening::ClearBackoff(_)
                 | Happening::Warm(_)

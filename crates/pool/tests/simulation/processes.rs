@@ -18,6 +18,11 @@ impl World<'_> {
             Action::Observe => self.observe(),
             Action::Sample { run } => self.sample(*run, false),
             Action::AskIdle { run, .. } => self.ask_idle(*run),
+            Action::LookAtActivity { run } => self.look_at_activity(*run),
+            Action::AskSleep { run, .. } => self.ask_sleep(*run),
+            Action::Rest { run, depth } => self.rest(*run, *depth),
+            Action::Rouse { run, .. } => self.rouse(*run),
+            Action::WatchBacklogs { .. } => {}
             Action::Checkpoint { run } => self.save(*run),
             Action::FindImage { run, key } => self.find_image(*run, key_index(key)),
             Action::RestoreImage { run, key, .. } => self.restore_image(*run, key_index(key)),
@@ -207,6 +212,7 @@ impl World<'_> {
                 Hung::Start(run) => self.answer_start(run),
                 Hung::Probe(run) => self.answer_probe(run),
                 Hung::Question(run) => self.answer_question(run),
+                Hung::Sleepiness(run) => self.answer_ask_sleep(run),
                 Hung::Image(key) => self.answer_image(key),
                 Hung::Look => self.answer_look(),
             }

@@ -47,7 +47,7 @@ pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
 }
 
 fn never_more_alive_than_allowed(book: &Book) -> Verdict {
-    let (alive, max) = (book.alive().count(), book.config.max_concurrent.max(book.most_alive));
+    let (alive, max) = (book.with_room().count(), book.config.max_concurrent.max(book.most_alive));
     holds(alive <= max, || format!("{alive} alive, {max} allowed"))
 }
 
@@ -103,7 +103,7 @@ fn the_gate_is_never_too_full(book: &Book, action: &Action) -> Verdict {
 
 fn free_room_is_given_away_at_once(book: &Book) -> Verdict {
     let open = book.config.gate.width.is_none_or(|width| book.starts_at_the_gate() < width);
-    let free = open && book.alive().count() < book.config.max_concurrent;
+    let free = open && book.with_room().count() < book.config.max_concurrent;
     let waiting = book.keys.iter().position(|key| key.is_queued());
     holds(!free || waiting.is_none(), || {
         format!("{:?} waits beside free room and an open gate", waiting.map(key_name))
@@ -177,6 +177,10 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
         | Action::Clear { run }
         | Action::Probe { run }
         | Action::AskIdle { run, .. }
+        | Action::LookAtActivity { run }
+        | Action::AskSleep { run, .. }
+        | Action::Rest { run, .. }
+        | Action::Rouse { run, .. }
         | Action::Sample { run }
         | Action::Checkpoint { run }
         | Action::StartCold { run }
@@ -188,6 +192,7 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
         | Action::Recover { .. }
         | Action::DropImage { .. }
         | Action::LookForConnections
+        | Action::WatchBacklogs { .. }
         | Action::Observe
         | Action::Settle { .. } => None,
     };
@@ -230,6 +235,7 @@ fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {
         // What has ended while it was being saved is told when it is known that it is not.
         Event::IdleKill { .. } => told.ready && !told.exit,
         Event::LruEvict { .. } => told.ready && !run.over,
+        Event::Sleep { .. } | Event::Wake { .. } => told.ready && !run.over,
         Event::Observation { .. } => told.spawn && (told.ready || run.over),
         Event::Exit { .. } => told.spawn && run.over && !told.exit,
         Event::Recover { .. } => !told.spawn,

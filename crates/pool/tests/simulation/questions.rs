@@ -52,7 +52,9 @@ impl World<'_> {
             let idle_after_ms = run.idle_after_ms(&self.book.config).unwrap_or(u64::MAX);
             idle_ms >= idle_after_ms || idle_ms == 0
         });
-        self.book.looking = Some(idle.map(|run| run.id).collect());
+        let idle = idle.map(|run| run.id).collect();
+        self.book.looking = Some(idle);
+        self.book.note_who_is_looked_at();
         if !self.hangs(self.faults.question_hangs, Hung::Look) {
             self.answer_look();
         }

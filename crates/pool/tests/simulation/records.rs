@@ -1,5 +1,6 @@
 //! What the book holds of each run, call and key.
 
+use super::sleep::SleepRecord;
 use super::warm::{Comeback, Warm};
 use pool::{
     Adopted, Config, Custody, Exit, ExitReason, Failure, History, Owner, Recovered, Release, RunId,
@@ -105,6 +106,8 @@ pub struct RunRecord {
     pub cpu_ms: u64,
     /// It was seen what it uses.
     pub sampled: bool,
+    /// The memory that it was last seen to use.
+    pub rss_bytes: u64,
     /// The step in which that was last told.
     pub observed_step: u64,
     /// It is being stopped for a restart that takes its room over.
@@ -125,6 +128,7 @@ pub struct RunRecord {
     pub is_found_dead: bool,
     /// It lives on for the next host.
     pub let_go: bool,
+    pub sleep: SleepRecord,
 }
 
 /// What has been found out about whether a tenant is idle.
@@ -365,6 +369,7 @@ impl RunRecord {
             out_of_memory: None,
             cpu_ms: 0,
             sampled: false,
+            rss_bytes: 0,
             observed_step: 0,
             makes_room_for_restart: false,
             may_make_room_for_restart: false,
@@ -375,6 +380,7 @@ impl RunRecord {
             was_ending: false,
             is_found_dead: false,
             let_go: false,
+            sleep: SleepRecord::default(),
         }
     }
 
@@ -411,9 +417,13 @@ impl RunRecord {
 
     /// Until then it is not evicted: it stays for as long as its start took.
     pub fn tenure_ends_ms(&self) -> u64 {
+        let woken_ms = self.sleep.woken_ms;
         match self.origin {
+            _ if woken_ms > 0 && self.origin != Origin::Spawned => {
+                woken_ms + (woken_ms - self.start_ms).clamp(1, 1_000)
+            }
             Origin::Recovered => 0,
-            _ => self.ready_ms + (self.ready_ms - self.start_ms).clamp(1, 1_000),
+            _ => self.ready_ms.max(woken_ms) + (self.ready_ms - self.start_ms).clamp(1, 1_000),
         }
     }
 
@@ -434,6 +444,8 @@ impl RunRecord {
             None => true,
             Some(cause) if self.is_users() || cause == ExitReason::Checkpointed => *signal == 11,
             Some(_) if self.is_unasked => true,
+            // It has not been woken, so it was not asked either.
+            Some(_) if self.sleep.sleeps && self.stop.is_none() => true,
             Some(_) if self.was_ending => *signal == 11,
             Some(_) => *signal == 11 || (*signal == 9 && !is_forced),
         })
@@ -443,12 +455,19 @@ impl RunRecord {
     pub fn is_in_use(&self) -> bool {
         let is_ending =
             self.over || self.ends_by_itself || self.stop.is_some() || self.saving.is_some();
-        self.ready && self.retired.is_none() && !is_ending && self.awaits_uses_ms.is_none()
+        let is_awake = self.retired.is_none() && !self.sleep.sleeps;
+        self.ready && is_awake && !is_ending && self.awaits_uses_ms.is_none()
     }
 
-    /// It starts, or is in use.
+    /// Its lease is claimed, since it sleeps or is about to, and it is not to be stopped.
+    pub fn is_asleep(&self) -> bool {
+        let is_ending = self.over || self.ends_by_itself || self.stop.is_some();
+        self.sleep.sleeps && !is_ending && self.cause.is_none()
+    }
+
+    /// It starts, is in use, or sleeps until it is.
     pub fn is_up(&self) -> bool {
-        self.is_coming_up() || self.is_in_use()
+        self.is_coming_up() || self.is_in_use() || self.is_asleep()
     }
 
     /// Why it ends, when it ends with this code.

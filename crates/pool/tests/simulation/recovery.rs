@@ -46,7 +46,7 @@ impl Book {
                 run.ready = process.ready_for_ms.is_some();
             }
         }
-        self.most_alive = self.alive().count();
+        self.most_alive = self.with_room().count();
     }
 
     fn serve_found(&mut self, id: RunId, key: usize) {
@@ -177,7 +177,7 @@ impl Book {
 
     /// How many more are alive than may be.
     pub fn surplus(&self) -> usize {
-        self.alive().count().saturating_sub(self.config.max_concurrent)
+        self.with_room().count().saturating_sub(self.config.max_concurrent)
     }
 }
 

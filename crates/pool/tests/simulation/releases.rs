@@ -133,27 +133,31 @@ impl Book {
     /// What served is on its way out: the next release, if there is one, takes its place at once.
     pub fn let_coming_release_take_over(&mut self, key: usize) {
         let Some(live) = self.live_run_of(key).filter(|run| !run.is_up()) else { return };
+        let slept = live.sleep.sleeps;
         if self.is_kept(key) {
             (self.keys[key].second, self.keys[key].live) = (Some(live.id), self.keys[key].second);
             self.release_inherits_warmth(key);
-            self.release_serves(key);
+            self.release_serves(key, slept);
         }
     }
 
-    pub fn serving_is_over(&mut self, key: usize) {
+    pub fn serving_is_over(&mut self, key: usize, slept: bool) {
         if self.is_kept(key) {
             (self.keys[key].live, self.keys[key].inherits_room) =
                 (self.keys[key].second.take(), false);
             self.release_inherits_warmth(key);
-            self.release_serves(key);
+            self.release_serves(key, slept);
             self.place_later_deploys(key);
         } else {
             self.move_deploys(key, Place::Later, Place::Serving);
         }
     }
 
-    fn release_serves(&mut self, key: usize) {
-        self.move_calls(key, Place::Serving, Place::Lost, Ask::is_for_a_tenant);
+    /// Calls that waited for what served to wake get the next release.
+    fn release_serves(&mut self, key: usize, slept: bool) {
+        if !slept {
+            self.move_calls(key, Place::Serving, Place::Lost, Ask::is_for_a_tenant);
+        }
         self.move_deploys(key, Place::Beside, Place::Serving);
         if let Some(run) = self.keys[key].live {
             self.begin_failures_and_history(key, run);
@@ -262,7 +266,8 @@ fn a_retired_release_is_not_cut_short(
     let touched_ms = book.now.wall_ms.saturating_sub(leases.touched(run.id).at_ms);
     let is_unconnected = run.unconnected_retired_step == book.step;
     let is_unused = touched_ms >= HANDED_OUT_MS && !leases.is_in_use(run.id) && is_unconnected;
-    let is_in_the_way = book.surplus() > 0 || book.keys.iter().any(|key| key.is_queued());
+    let is_wanted = book.keys.iter().any(|key| key.is_queued()) || book.wakers().next().is_some();
+    let is_in_the_way = book.surplus() > 0 || is_wanted;
     holds(is_over || is_unused || is_in_the_way, || {
         format!("{run:?} may be in use, and is stopped")
     })

@@ -1,7 +1,7 @@
 //! What one story is like: the pool's configuration, and how much goes wrong.
 
 use super::rng::Rng;
-use pool::{Backoff, Config, Custody, GateConfig};
+use pool::{Backoff, Config, Custody, GateConfig, Outgoing, Sleep};
 
 #[derive(Debug)]
 pub struct Rules {
@@ -24,6 +24,10 @@ pub struct Rules {
     pub lost_at_step: Option<u64>,
     /// How late a tick may be.
     pub lag_ms: u64,
+    /// Of the calls, in percent: visitors of sleepers.
+    pub knocks: u64,
+    /// The host is short of memory now and then.
+    pub has_pressure: bool,
     pub faults: Faults,
 }
 
@@ -67,6 +71,12 @@ pub struct Faults {
     pub duplicates: u64,
     /// A caller touches just before, or just after, the pool claims.
     pub races: u64,
+    /// A tree cannot be frozen.
+    pub rest_fails: u64,
+    /// A sleeper does not wake.
+    pub rouse_fails: u64,
+    /// A tenant does something by itself.
+    pub active: u64,
 }
 
 impl Rules {
@@ -98,6 +108,8 @@ impl Rules {
             asks_before_idle: rng.chance(25),
             heeds_connections: rng.chance(20),
             checkpoint_timeout_ms: if rng.chance(30) { Some(rng.between(1, 60)) } else { None },
+            sleep: None,
+            evicts_by_cost: false,
         };
         let saves = config.checkpoint_timeout_ms.is_some();
         Rules {
@@ -112,12 +124,40 @@ impl Rules {
             adoptions: rng.pick(&[0, 0, 10, 30]),
             deploys: rng.pick(&[0, 10, 30, 60]),
             warmings: rng.pick(&[0, 0, 10, 30]),
+            knocks: 0,
+            has_pressure: false,
             faults: Faults::draw(rng, saves),
         }
     }
 }
 
 impl Rules {
+    /// The same, but unused tenants sleep in some stories. Only processes of ours do.
+    pub fn with_sleep(mut self, rng: &mut Rng) -> Self {
+        self.config.evicts_by_cost = rng.chance(10);
+        self.has_pressure = rng.chance(10);
+        if !rng.chance(40) {
+            return self;
+        }
+        (self.config.custody, self.config.checkpoint_timeout_ms) = (Custody::OURS, None);
+        self.faults.earlier_images = 0;
+        let after_ms = rng.between(5, 60);
+        let page_out_after_ms = if rng.chance(50) { Some(rng.between(5, 120)) } else { None };
+        self.config.sleep = Some(Sleep {
+            after_ms,
+            page_out_after_ms,
+            max_asleep: rng.between(1, 6) as usize,
+            min_awake_ms: rng.pick(&[0, 1, 10, 40]),
+            outgoing: rng.pick(&[Outgoing::Stay, Outgoing::Breathe, Outgoing::Sleep]),
+            asks: rng.chance(30),
+        });
+        (self.knocks, self.has_pressure) = (rng.pick(&[0, 10, 40]), rng.chance(25));
+        self.faults.rest_fails = rng.pick(&[0, 0, 10, 40]);
+        self.faults.rouse_fails = rng.pick(&[0, 0, 10, 40]);
+        self.faults.active = rng.pick(&[0, 0, 20, 60]);
+        self
+    }
+
     /// The same, but the host is lost now and then. What it has left can only be found of processes
     /// of ours.
     pub fn with_losses(mut self, losses: u64, lost_at_step: Option<u64>) -> Self {
@@ -158,6 +198,9 @@ impl Faults {
             aborts: percent(&[0, 0, 15, 40]),
             duplicates: percent(&[0, 10]),
             races: percent(&[0, 10, 40]),
+            rest_fails: 0,
+            rouse_fails: 0,
+            active: 0,
         }
     }
 }

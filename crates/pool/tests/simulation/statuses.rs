@@ -4,7 +4,7 @@ use super::book::{Book, Must, RunRecord};
 use super::properties::{Verdict, holds};
 use super::warm::Comeback;
 use super::world::key_name;
-use pool::{FailureStatus, Figures, History, Phase, Pool, RunId, Stats};
+use pool::{Depth, FailureStatus, Figures, History, Phase, Pool, RunId, Stats};
 
 /// Looking at every key after every step would take longer than everything else together.
 const STEPS_BETWEEN_LOOKS: u64 = 8;
@@ -38,7 +38,7 @@ fn the_stats_are_right(book: &Book, stats: Stats) -> Verdict {
         match book.live_run_of(key) {
             None if book.keys[key].is_queued() => {}
             None => surely_held += 1,
-            Some(run) if run.is_in_use() || run.is_coming_up() => {}
+            Some(run) if run.is_up() => {}
             Some(_) => perhaps_held += 1,
         }
     }
@@ -55,7 +55,8 @@ fn the_stats_are_right(book: &Book, stats: Stats) -> Verdict {
 fn the_figures_say_the_same(book: &Book, stats: Stats, figures: Figures) -> Verdict {
     let failing = book.keys.iter().filter(|key| key.last_failure.is_some()).count();
     let Stats { running, total, draining, .. } = stats;
-    let expected = Figures { running, total, draining, failing, failures: book.failures };
+    let asleep = book.alive().filter(|run| run.is_asleep() && run.sleep.is_roomless).count();
+    let expected = Figures { running, total, draining, asleep, failing, failures: book.failures };
     holds(figures == expected, || format!("{figures:?}; in truth {expected:?}"))
 }
 
@@ -78,6 +79,7 @@ fn the_statuses_are_right(book: &Book, pool: &Pool) -> Verdict {
         let right = &*status.key == key_name(key)
             && phases.contains(&status.phase)
             && status.run == shown_run(book, key)
+            && status.depth == depth(book, key)
             && status.release == book.keys[key].release
             && status.beside.map(|beside| beside.run) == shown_beside(book, key)
             && status.failures == failures
@@ -98,6 +100,9 @@ fn phases(book: &Book, key: usize) -> &'static [Phase] {
     match book.live_run_of(key) {
         Some(run) if run.is_coming_up() => &[Phase::Spawning],
         Some(run) if run.is_in_use() => &[Phase::Ready],
+        Some(run) if run.is_asleep() && run.sleep.told.is_some() => &[Phase::Asleep],
+        Some(run) if run.is_asleep() => &[Phase::Ready],
+        Some(run) if run.sleep.sleeps => &[Phase::Stopping],
         Some(run) if run.stop.is_some() || run.saving.is_some() => &[Phase::Stopping],
         Some(run) if run.awaits_uses_ms.is_some() => &[Phase::Stopping],
         Some(run) if run.started => &[Phase::Stuck],
@@ -113,6 +118,10 @@ fn phases(book: &Book, key: usize) -> &'static [Phase] {
             (None, None) => &[],
         },
     }
+}
+
+fn depth(book: &Book, key: usize) -> Option<Depth> {
+    book.live_run_of(key).filter(|run| run.is_asleep())?.sleep.told
 }
 
 /// Of what serves, or else of what is left.

@@ -20,7 +20,9 @@ pub fn tell(seed: u64, lost_at_step: Option<u64>, log: &mut Log) -> Verdict {
     let mut of_losses = Rng::new(!seed);
     let has_losses = lost_at_step.is_some() || of_losses.chance(35);
     let losses = if has_losses { of_losses.between(1, 3) } else { 0 };
-    let rules = Rules::draw(&mut rng).with_losses(losses, lost_at_step);
+    // Drawn apart for the same reason.
+    let mut of_sleep = Rng::new(seed.wrapping_add(1 << 40));
+    let rules = Rules::draw(&mut rng).with_sleep(&mut of_sleep).with_losses(losses, lost_at_step);
     log.note(START, || format!("{rules:#?}"));
     let mut world = World::new(rng, &rules, log);
     plan_calls(&mut world, &rules);
@@ -55,10 +57,18 @@ fn plan_calls(world: &mut World, rules: &Rules) {
                 Happening::Call(Ask::Adopt, key)
             } else if world.rng.chance(rules.warmings) {
                 Happening::Warm(key)
+            } else if rules.knocks > 0 && world.rng.chance(rules.knocks) {
+                Happening::Knock(key)
             } else {
                 random_happening(&mut world.rng, key)
             };
             world.plan(at_ms, happening);
+        }
+    }
+    if rules.has_pressure {
+        for is_short in [true, false] {
+            let at_ms = world.rng.below(rules.horizon_ms);
+            world.plan(at_ms, Happening::Pressure(is_short));
         }
     }
     for (percent, last_act) in

@@ -150,7 +150,8 @@ impl Book {
         }
         let mut next = Warm::wanted(Some(warm));
         let mut wait_ms = 0;
-        if cause.is_none() || cause == Some(ExitReason::ReadinessTimeout) {
+        let soon = [None, Some(ExitReason::ReadinessTimeout), Some(ExitReason::Crashed)];
+        if soon.contains(&cause) {
             next.early_ends = if has_lasted { 1 } else { next.early_ends + 1 };
             wait_ms = match next.early_ends {
                 1 => 0,

@@ -9,10 +9,10 @@ use super::properties::Verdict;
 use super::rng::Rng;
 use super::rules::{Faults, Rules};
 use super::{answers, evictions, idleness, images, last_uses, origins};
-use super::{properties, recovery, releases, statuses, warm};
+use super::{properties, recovery, releases, sleep, statuses, warm};
 use pool::{CallId, Fact, Input, Key, Now, Pool, RunId};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// More than any story needs, fewer than one that spins takes.
 const ABSURDLY_MANY_STEPS: u64 = 20_000;
@@ -37,6 +37,10 @@ pub enum Happening {
     /// A call that tries the shared lease first.
     QuickEnsure(usize),
     Touch(usize),
+    /// The key's sleeper has a visitor.
+    Knock(usize),
+    /// Whether the host is short of memory.
+    Pressure(bool),
     /// A call that tries to take the tenant into use, past the pool, for this long.
     Use(usize, u64),
     EndOfUse(RunId),
@@ -81,6 +85,8 @@ pub struct World<'l> {
     pub hung: Vec<Hung>,
     /// The runs whose last use is to be told of.
     pub watched: Vec<RunId>,
+    /// When the last order of each run to rest or to run is answered.
+    pub orders: BTreeMap<RunId, u64>,
     /// The hosts before this one, and what they have left.
     pub lives: Lives,
     /// From now on nothing hangs.
@@ -95,6 +101,7 @@ pub enum Hung {
     Start(RunId),
     Probe(RunId),
     Question(RunId),
+    Sleepiness(RunId),
     /// What the snapshot driver was asked for a key.
     Image(usize),
     Look,
@@ -144,6 +151,7 @@ impl<'l> World<'l> {
             held: vec![None; rules.keys],
             hung: Vec::new(),
             watched: Vec::new(),
+            orders: BTreeMap::new(),
             lives: Lives::new(rules),
             mending: false,
             docile: false,
@@ -217,7 +225,12 @@ impl<'l> World<'l> {
                 true => Ok(()),
                 false => self.call(Ask::Ensure, key),
             },
-            Happening::Touch(key) => self.touch(key).map(drop),
+            Happening::Touch(key) => match self.touch(key)? {
+                true => Ok(()),
+                false => self.handle(Input::Touch { key: self.keys[key].clone() }),
+            },
+            Happening::Knock(key) => self.knock(key),
+            Happening::Pressure(is_short) => self.handle(Input::Pressure { is_short }),
             Happening::Use(key, for_ms) => self.take_into_use(key, for_ms),
             Happening::EndOfUse(run) => {
                 self.leases.end_use(run);
@@ -347,12 +360,14 @@ impl<'l> World<'l> {
             warm::of_action(&self.book, action)?;
             releases::of_action(&self.book, &self.leases, action)?;
             idleness::of_action(&self.book, &self.leases, action)?;
+            sleep::of_action(&self.book, &self.leases, action)?;
             answers::of_action(&self.book, action)?;
             recovery::of_action(&self.book, &self.leases, action)?;
             self.lives.of_action(action)?;
             self.book.action(action);
             self.carry_out(action);
         }
+        self.note_stops_of_sleepers()?;
         self.pool.check_invariants()?;
         properties::of_step(&self.book, &self.leases, self.lag_ms)?;
         evictions::of_step(&self.book, &self.leases, &self.pool)?;
@@ -361,6 +376,7 @@ impl<'l> World<'l> {
         warm::of_step(&self.book, &self.pool)?;
         releases::of_step(&self.book, self.lag_ms)?;
         idleness::of_step(&self.book, &self.leases, self.lag_ms)?;
+        sleep::of_step(&self.book, &self.leases, self.lag_ms)?;
         answers::of_step(&self.book)?;
         recovery::of_step(&self.book)?;
         statuses::of_step(&self.book, &self.pool)?;

@@ -1,10 +1,12 @@
 //! How far a run has come, as its host has told a surviving warden.
 
-use super::ProtocolError;
+use super::{Depth, ProtocolError};
 
 const READY: u8 = 1;
 const RETIRED: u8 = 2;
 const STOPPING: u8 = 4;
+const FROZEN: u8 = 8;
+const PAGED_OUT: u8 = 16;
 
 /// One step of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Marks {
     pub retired: bool,
     /// It is to end.
     pub stopping: bool,
+    /// How deep it sleeps, which the warden knows by itself.
+    pub asleep: Option<Depth>,
     /// What came with the last mark.
     pub detail: u8,
 }
@@ -62,15 +66,24 @@ impl Marks {
 
     pub(super) fn to_byte(self) -> u8 {
         let bit = |is_set, bit| if is_set { bit } else { 0 };
-        bit(self.ready, READY) | bit(self.retired, RETIRED) | bit(self.stopping, STOPPING)
+        let asleep = match self.asleep {
+            None => 0,
+            Some(Depth::Frozen) => FROZEN,
+            Some(Depth::PagedOut) => PAGED_OUT,
+        };
+        bit(self.ready, READY) | bit(self.retired, RETIRED) | bit(self.stopping, STOPPING) | asleep
     }
 
     pub(super) fn from_bytes(set: u8, detail: u8) -> Result<Marks, ProtocolError> {
-        if set & !(READY | RETIRED | STOPPING) != 0 {
-            return Err(ProtocolError::Unknown { field: "the set of marks", value: set });
-        }
+        let unknown = ProtocolError::Unknown { field: "the set of marks", value: set };
+        let asleep = match set & !(READY | RETIRED | STOPPING) {
+            0 => None,
+            FROZEN => Some(Depth::Frozen),
+            PAGED_OUT => Some(Depth::PagedOut),
+            _ => return Err(unknown),
+        };
         let has = |bit| set & bit != 0;
         let (ready, retired, stopping) = (has(READY), has(RETIRED), has(STOPPING));
-        Ok(Marks { ready, retired, stopping, detail })
+        Ok(Marks { ready, retired, stopping, asleep, detail })
     }
 }

@@ -1,6 +1,8 @@
 //! What the warden tells the host.
 
-use super::{LaunchStep, Marks, ProtocolError, REPORT_BYTES, exactly, put, require_zero, take};
+use super::{
+    Depth, LaunchStep, Marks, ProtocolError, REPORT_BYTES, exactly, put, require_zero, take,
+};
 
 const TAG_STARTED: u8 = 1;
 const TAG_LAUNCH_FAILED: u8 = 2;
@@ -11,6 +13,9 @@ const TAG_ROSTER_END: u8 = 6;
 const TAG_YIELD: u8 = 7;
 const TAG_FENCED: u8 = 8;
 const TAG_PREDECESSOR_GONE: u8 = 9;
+const TAG_SLEPT: u8 = 10;
+const TAG_SLEEP_FAILED: u8 = 11;
+const TAG_AWAKE: u8 = 12;
 
 const HAS_EXIT_CODE: u8 = 1;
 const HAS_SIGNAL: u8 = 2;
@@ -52,6 +57,27 @@ pub enum Report {
         cpu_us: u64,
         /// The tree was killed because it needed more memory than its control group may have.
         out_of_memory: bool,
+    },
+    /// No process of the tree runs any more.
+    Slept {
+        /// Which start.
+        run: u64,
+        /// How deep it sleeps. Not as deep as it was to where its memory cannot be handed to swap.
+        depth: Depth,
+        /// The memory that it has in RAM.
+        rss_bytes: u64,
+    },
+    /// The tree could not be made to stand, or was woken before it did (`ECANCELED`), and runs on.
+    SleepFailed {
+        /// Which start.
+        run: u64,
+        /// Why, as the operating system's error number.
+        errno: i32,
+    },
+    /// The tree runs.
+    Awake {
+        /// Which start.
+        run: u64,
     },
     /// A run of an earlier host's, with the descriptors of [`FoundFiles`]. Only a surviving warden
     /// tells this, and all that follow. Of a run that has ended or ends, [`Report::Ended`] comes
@@ -102,6 +128,9 @@ impl Report {
             Report::Started { run, .. }
             | Report::LaunchFailed { run, .. }
             | Report::Ended { run, .. }
+            | Report::Slept { run, .. }
+            | Report::SleepFailed { run, .. }
+            | Report::Awake { run }
             | Report::Found { run, .. } => run,
             Report::FoundListener { slot } => slot,
             Report::RosterEnd { .. }
@@ -136,6 +165,15 @@ impl Report {
                 put(&mut packet, 20, signal.unwrap_or(0).to_le_bytes());
                 put(&mut packet, 24, cpu_us.to_le_bytes());
             }
+            Report::Slept { depth, rss_bytes, .. } => {
+                (packet[0], packet[1]) = (TAG_SLEPT, depth.to_byte());
+                put(&mut packet, 24, rss_bytes.to_le_bytes());
+            }
+            Report::SleepFailed { errno, .. } => {
+                packet[0] = TAG_SLEEP_FAILED;
+                put(&mut packet, 16, errno.to_le_bytes());
+            }
+            Report::Awake { .. } => packet[0] = TAG_AWAKE,
             Report::Found { pid, keeper_pid, group, marks, .. } => {
                 (packet[0], packet[1], packet[2]) = (TAG_FOUND, marks.to_byte(), marks.detail);
                 put(&mut packet, 16, pid.to_le_bytes());
@@ -182,6 +220,20 @@ impl Report {
                 Ok(Report::LaunchFailed { run, step, errno: pid.cast_signed() })
             }
             TAG_ENDED => decode_ended(run, packet),
+            TAG_SLEPT => {
+                require_zero(packet, 16..24)?;
+                Ok(Report::Slept { run, depth: Depth::from_byte(packet[1])?, rss_bytes: number })
+            }
+            TAG_SLEEP_FAILED => {
+                require_zero(packet, 1..2)?;
+                require_zero(packet, 20..REPORT_BYTES)?;
+                Ok(Report::SleepFailed { run, errno: pid.cast_signed() })
+            }
+            TAG_AWAKE => {
+                require_zero(packet, 1..2)?;
+                require_zero(packet, 16..REPORT_BYTES)?;
+                Ok(Report::Awake { run })
+            }
             TAG_FOUND => {
                 let marks = Marks::from_bytes(packet[1], packet[2])?;
                 Ok(Report::Found { run, pid, keeper_pid, group: number, marks })

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use warden::Confinement;
-use warden::protocol::{LaunchStep, Report, StopStage};
+use warden::protocol::{Depth, LaunchStep, Report, StopStage};
 use warden::spec::{Descriptor, LaunchSpec};
 
 use output::Output;
@@ -157,6 +157,30 @@ impl Warden {
 
     pub fn stop(&self, run: u64, stage: StopStage) {
         warden::host::send_stop(self.socket(), run, stage).expect("stop is sent");
+    }
+
+    pub fn sleep(&self, run: u64, depth: Depth) {
+        warden::host::send_sleep(self.socket(), run, depth).expect("the order is sent");
+    }
+
+    pub fn wake(&self, run: u64) {
+        warden::host::send_wake(self.socket(), run).expect("the order is sent");
+    }
+
+    /// Lets a tree sleep; returns how deep it does, and its memory. As a host, it asks again where a
+    /// busy machine did not get it to stand in time.
+    pub fn let_sleep(&mut self, run: u64, depth: Depth) -> (Depth, u64) {
+        let begin = Instant::now();
+        loop {
+            self.sleep(run, depth);
+            match self.report_about(run) {
+                Report::SleepFailed { errno, .. }
+                    if errno == rustix::io::Errno::TIMEDOUT.raw_os_error()
+                        && begin.elapsed() < DEADLINE => {}
+                Report::Slept { depth, rss_bytes, .. } => return (depth, rss_bytes),
+                other => panic!("expected run {run} to sleep, got {other:?}"),
+            }
+        }
     }
 
     pub fn expect_started(&mut self, run: u64) -> (Pid, Pid) {

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use warden::surviving::{self, KeptFiles};
-use warden::{Mark, StopStage, host};
+use warden::{Depth, Mark, StopStage, host};
 
-use super::{Ended, Launch, LaunchError, Started};
+use super::{Ended, Launch, LaunchError, Rest, Started};
 
 /// What the warden's link is told.
 pub enum Errand {
@@ -29,6 +29,8 @@ pub enum Packet {
         memory_file: OwnedFd,
     },
     Stop(StopStage),
+    Sleep(Depth),
+    Wake,
     Continue,
     Mark(Mark, u8),
     /// The end of the run was told.
@@ -58,6 +60,8 @@ impl Packet {
                 host::send_launch(socket, number, memory_file.as_fd(), &descriptors)
             }
             Packet::Stop(stage) => host::send_stop(socket, number, *stage),
+            Packet::Sleep(depth) => host::send_sleep(socket, number, *depth),
+            Packet::Wake => host::send_wake(socket, number),
             Packet::Continue => host::send_continue(socket),
             Packet::Mark(mark, detail) => surviving::send_mark(socket, number, *mark, *detail),
             Packet::Taken => surviving::send_taken(socket, number),
@@ -74,6 +78,7 @@ impl Packet {
 pub struct Pending {
     pub started: Option<oneshot::Sender<Result<Started, LaunchError>>>,
     pub ended: oneshot::Sender<Ended>,
+    pub rest: mpsc::UnboundedSender<Rest>,
     /// 0 until the warden has reported it.
     pub keeper_pid: u32,
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use warden::{Report, SocketFailure, host};
 
 use super::errand::{Errand, Order, Packet, Pending};
-use super::{Ended, LaunchError, Started};
+use super::{Ended, LaunchError, Rest, Started};
 use crate::confine::Traces;
 use crate::threads::clock;
 use crate::warden_link::surviving::Notice;
@@ -153,11 +153,22 @@ impl Link {
                     let _ = pending.ended.send(Ended { exit_code, signal, cpu_us, out_of_memory });
                 }
             }
+            Report::Slept { run, depth, rss_bytes } => {
+                self.rested(run, Rest::Slept { depth, rss_bytes });
+            }
+            Report::SleepFailed { run, errno } => self.rested(run, Rest::Failed { errno }),
+            Report::Awake { run } => self.rested(run, Rest::Awake),
             Report::Yield { pid } => self.notice(Notice::Yield { pid }),
             Report::Fenced { .. } => self.notice(Notice::Fenced),
             Report::PredecessorGone => self.notice(Notice::PredecessorGone),
             // They are read before there is a link.
             Report::Found { .. } | Report::FoundListener { .. } | Report::RosterEnd { .. } => {}
+        }
+    }
+
+    fn rested(&self, run: u64, rest: Rest) {
+        if let Some(pending) = self.pending.get(&run) {
+            let _ = pending.rest.send(rest);
         }
     }
 
@@ -243,7 +254,7 @@ mod tests {
     use std::fs::File;
     use std::os::fd::AsFd;
     use tokio::sync::{Semaphore, oneshot};
-    use warden::{COMMAND_BYTES, Command, Descriptor, LaunchSpec, StopStage};
+    use warden::{COMMAND_BYTES, Command, Depth, Descriptor, LaunchSpec, StopStage};
 
     /// So many descriptors in flight that the user may send no more.
     struct Crowd(
@@ -297,11 +308,12 @@ mod tests {
         let launch = Launch { spec, descriptors: vec![null(), null()], kept: None, turn: None };
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
-        let pending = Some(Pending { started: Some(started), ended, keeper_pid: 0 });
+        let (rest, rests) = mpsc::unbounded_channel();
+        let pending = Some(Pending { started: Some(started), ended, rest, keeper_pid: 0 });
         let packet = Packet::Launch { launch: Box::new(launch), memory_file: null() };
         (
             Order { number, packet, pending },
-            Launched { number, started: started_receiver, ended: ended_receiver },
+            Launched { number, started: started_receiver, ended: ended_receiver, rests },
         )
     }
 
@@ -332,6 +344,34 @@ mod tests {
         // The event of the socket has not been seen yet.
         assert!(link.carry_out(stop(1)).await.is_err());
         assert_eq!(noticed.try_recv(), Ok(Notice::Fenced));
+        drop(orders);
+    }
+
+    #[tokio::test]
+    async fn what_comes_of_orders_to_sleep_and_to_wake_is_told_to_the_run_in_its_order() {
+        let (ours, warden) = host::connection().unwrap();
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let link = Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver);
+        let (notices, _noticed) = mpsc::unbounded_channel();
+        let (order, mut launched) = launch(7);
+        let pending = order.pending.unwrap();
+        let mut link = link.surviving([(7, pending)].into(), Traces::default(), notices);
+        let (slept, failed) = (
+            Report::Slept { run: 7, depth: Depth::PagedOut, rss_bytes: 9 },
+            Report::SleepFailed { run: 7, errno: 4 },
+        );
+        let of_another = Report::Awake { run: 8 };
+        let reports = [slept, of_another, failed, Report::Awake { run: 7 }];
+        reports.into_iter().for_each(|report| link.pass_on(report));
+        let told = [(); 3].map(|()| launched.rests.try_recv().unwrap());
+        let slept = Rest::Slept { depth: Depth::PagedOut, rss_bytes: 9 };
+        assert_eq!(told, [slept, Rest::Failed { errno: 4 }, Rest::Awake]);
+        assert!(launched.rests.try_recv().is_err());
+        for packet in [Packet::Sleep(Depth::Frozen), Packet::Wake] {
+            packet.send(link.socket.get_ref(), 7).unwrap();
+        }
+        let sleep = Command::Sleep { run: 7, depth: Depth::Frozen };
+        assert_eq!(commands(&warden), [sleep, Command::Wake { run: 7 }]);
         drop(orders);
     }
 

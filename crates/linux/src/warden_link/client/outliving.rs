@@ -121,9 +121,10 @@ impl WardenClient {
             traces.add_made(&record.groups, record.temporary.as_ref());
             let (ended, receiver) = oneshot::channel();
             let keeper_pid = file.started.keeper_pid;
-            pending.insert(file.number, Pending { started: None, ended, keeper_pid });
+            let (rest, rests) = mpsc::unbounded_channel();
+            pending.insert(file.number, Pending { started: None, ended, rest, keeper_pid });
             if file.is_known() {
-                runs.push(file.into_run(receiver));
+                runs.push(file.into_run(receiver, rests));
             } else {
                 tokio::spawn(forget_ended(file.number, receiver, errands.downgrade()));
             }

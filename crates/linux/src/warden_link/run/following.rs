@@ -2,17 +2,18 @@
 
 use super::RunSink;
 use crate::output::lines::{Course, LineCutter, Stream, deliver_lines, pump};
-use crate::warden_link::client::{Ended, Started};
+use crate::warden_link::client::{Ended, Rest, Started};
 use crate::warden_link::main_process::MainProcess;
 use rustix::fs::ftruncate;
 use rustix::io::pwrite;
 use std::os::fd::OwnedFd;
-use tokio::sync::{oneshot, watch as channel};
+use tokio::sync::{mpsc, oneshot, watch as channel};
 use warden::ring::{self, Piece};
 
 /// A start whose program runs: its channels and its output.
 pub(super) struct Start {
     pub ended: oneshot::Receiver<Ended>,
+    pub rests: mpsc::UnboundedReceiver<Rest>,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
 }
@@ -21,6 +22,7 @@ pub(super) struct Start {
 pub struct FoundOutput {
     pub started: Started,
     pub ended: oneshot::Receiver<Ended>,
+    pub rests: mpsc::UnboundedReceiver<Rest>,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
     /// The beginnings of lines that were read before.
@@ -33,7 +35,7 @@ pub struct FoundOutput {
 
 /// Follows a run that outlived its host. What was written meanwhile comes first.
 pub async fn supervise_found(found: FoundOutput, sink: &impl RunSink) {
-    let FoundOutput { started, ended, stdout, stderr, begun, written, ring } = found;
+    let FoundOutput { started, ended, rests, stdout, stderr, begun, written, ring } = found;
     let main = MainProcess::of(started);
     let mut cutters = <[LineCutter; 2]>::default();
     for (stream, bytes) in begun {
@@ -56,7 +58,7 @@ pub async fn supervise_found(found: FoundOutput, sink: &impl RunSink) {
     // All is told, and its memory is freed.
     let _ = ftruncate(&ring, 0);
     drop(ring);
-    follow(main, Start { ended, stdout, stderr }, cutters, sink).await;
+    follow(main, Start { ended, rests, stdout, stderr }, cutters, sink).await;
 }
 
 /// Passes on a run's output and its end, or lets it go. The cutters have what was read before.
@@ -66,7 +68,7 @@ pub(super) async fn follow(
     mut cutters: [LineCutter; 2],
     sink: &impl RunSink,
 ) {
-    let Start { ended: tree_ended, stdout, stderr } = start;
+    let Start { ended: tree_ended, rests, stdout, stderr } = start;
     let (tell, course) = channel::channel(Course::Running);
     let end = async {
         let lost = Ended { exit_code: None, signal: None, cpu_us: None, out_of_memory: false };
@@ -84,8 +86,9 @@ pub(super) async fn follow(
     };
     let pass_on = async {
         let [out, err] = &mut cutters;
-        let (end, (), (), ()) = tokio::join!(
+        let (end, (), (), (), ()) = tokio::join!(
             end,
+            pass_on_rests(rests, sink, course.clone()),
             watch_main(main, sink, course.clone()),
             pump(stdout, Stream::Stdout, sink, out, course.clone()),
             pump(stderr, Stream::Stderr, sink, err, course.clone()),
@@ -107,6 +110,22 @@ pub(super) async fn follow(
     tokio::select! {
         () = pass_on => {}
         never = meanwhile => match never {},
+    }
+}
+
+/// Reports what comes of orders to sleep and to wake.
+async fn pass_on_rests(
+    mut rests: mpsc::UnboundedReceiver<Rest>,
+    sink: &impl RunSink,
+    mut course: channel::Receiver<Course>,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = course.wait_for(|course| *course != Course::Running) => return,
+            Some(rest) = rests.recv() => sink.rested(rest),
+            else => return,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{FoundListener, FoundMarks, FoundRun, NotRecovered, Survive};
 use crate::process::dying::is_dying;
 use crate::threads::clock;
-use crate::warden_link::client::{Ended, Started};
+use crate::warden_link::client::{Ended, Rest, Started};
 use crate::warden_link::program::Program;
 use crate::warden_link::record::{FoundRecord, RecordFile, read_all};
 use crate::warden_link::run::FoundOutput;
@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use warden::Report;
 use warden::hello::{Answer, Hello, Welcome, Wish};
 use warden::place::Place;
@@ -272,6 +272,7 @@ impl FoundFile {
             is_ready: marks.ready,
             is_retired: marks.retired,
             stopping: marks.stopping.then_some(marks.detail),
+            asleep: marks.asleep,
             has_ended: false,
         };
         let started = Started { pid, keeper_pid, group };
@@ -295,8 +296,12 @@ impl FoundFile {
         self.started.pid != 0
     }
 
-    /// The run, whose end comes by `ended`.
-    pub fn into_run(self, ended: oneshot::Receiver<Ended>) -> FoundRun {
+    /// The run, whose end comes by `ended`, and what comes of orders to sleep and to wake by `rests`.
+    pub fn into_run(
+        self,
+        ended: oneshot::Receiver<Ended>,
+        rests: mpsc::UnboundedReceiver<Rest>,
+    ) -> FoundRun {
         let FoundFile {
             number,
             started,
@@ -322,7 +327,8 @@ impl FoundFile {
         let lines_lost = figures.lines_read.saturating_sub(figures.lines_told)
             + figures.lines_open
             + lost.iter().sum::<u64>();
-        let output = FoundOutput { started, ended, stdout, stderr, begun, written: pieces, ring };
+        let written = pieces;
+        let output = FoundOutput { started, ended, rests, stdout, stderr, begun, written, ring };
         FoundRun { number, started, record, known, lines_lost, port, marks, output }
     }
 }

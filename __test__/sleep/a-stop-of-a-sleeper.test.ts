@@ -1,0 +1,45 @@
+// However a sleeper is stopped, it is awake for its SIGTERM, and its `wake` is told before all else.
+import { expect, test } from 'bun:test';
+import type { ExitReason, RuntimeOptions } from '@absolutejs/runtime';
+import { type Pool, until } from '../support/processes/index.ts';
+import { asleep, createSleepyPool, started } from '../support/sleep/pool.ts';
+
+const told = (pool: Pool, key: string): string[] =>
+  pool.events.told.flatMap(({ of, event }) =>
+    of === 'transition' && 'key' in event && event.key === key ? [event.type] : [],
+  );
+
+const stops: [ExitReason, (pool: Pool) => unknown, string[], Partial<RuntimeOptions>][] = [
+  ['killed', ({ runtime }) => runtime.kill('a'), [], {}],
+  ['restarted', ({ runtime }) => runtime.restart('a'), [], {}],
+  ['disposed', ({ runtime }) => runtime.dispose(), [], {}],
+  ['idle-killed', () => {}, ['idle-kill'], { idleAfterMs: 2_000 }],
+  ['replaced', ({ runtime }) => runtime.replace('a'), [], {}],
+];
+
+for (const [reason, stop, before, options] of stops) {
+  test(`${reason}`, async () => {
+    await using pool = createSleepyPool(options);
+    await started(pool, ['a']);
+    await asleep(pool, 'a');
+    await stop(pool);
+    const exit = await until(`exit of a`, () => pool.events.of('exit', 'a')[0], 60_000);
+    expect(exit.reason).toBe(reason);
+    expect(pool.events.lines('a')).toContain('goodbye');
+    const types = told(pool, 'a').filter((type) => type !== 'spawn' && type !== 'ready');
+    expect(types.slice(0, types.indexOf('exit') + 1)).toEqual(['sleep', 'wake', ...before, 'exit']);
+  });
+}
+
+test('one that is killed in its sleep by another has crashed, and is started again', async () => {
+  await using pool = createSleepyPool();
+  const [tenant] = await started(pool, ['a']);
+  await asleep(pool, 'a');
+  process.kill(tenant!.pid, 'SIGKILL');
+  const exit = await pool.events.exit('a');
+  expect(exit).toMatchObject({ reason: 'crashed', signal: 'SIGKILL', pid: tenant!.pid });
+  expect(pool.runtime.metrics().sleep.asleep).toBe(0);
+  const again = await pool.runtime.ensure('a');
+  expect(again.pid).not.toBe(tenant!.pid);
+  await pool.dispose();
+});
