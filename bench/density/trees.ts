@@ -19,7 +19,7 @@ export function privateBytes(pids: readonly number[]): number[] {
 /** A process and all below it. */
 export const treeNow = (pid: number): number[] => treeOf(pid, children());
 
-/** CPU time of processes so far. The first is read first: what it takes to read all is not in it. */
+/** CPU time of processes so far, which are read in their order. */
 export function cpuMsOf(pids: readonly number[]): number {
   const ticks = pids.map((each) => {
     const fields = statOf(each);

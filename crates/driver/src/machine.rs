@@ -4,7 +4,7 @@
 //! The driver takes a type parameter and no trait object, so that a start has no dynamic calls.
 
 use linux::host::MemoryLooks;
-use linux::net::activity::{self, Activity};
+use linux::net::activity::{self, Activity, Backlogs};
 use linux::net::connections;
 use linux::net::ownership::{Owner, Stranger};
 use linux::net::ports::HeldPort;
@@ -158,8 +158,12 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         trees: Vec<Root>,
     ) -> impl Future<Output = io::Result<Vec<Option<u64>>>> + Send;
-    /// The ports whose connections wait to be taken in, and how many wait.
-    fn backlogs(&self) -> impl Future<Output = io::Result<Vec<(u16, u32)>>> + Send;
+    /// The ports whose connections wait to be taken in, and how many wait. `backlogs` comes back for
+    /// the next look.
+    fn look_at_backlogs(
+        &self,
+        backlogs: Backlogs,
+    ) -> impl Future<Output = io::Result<(Backlogs, Vec<(u16, u32)>)>> + Send;
     /// Whether the server takes a connection in within this time.
     fn takes_connections(
         &self,
@@ -395,8 +399,12 @@ impl Engine for linux::engine::Engine {
         self.off_thread.run(move || trees.into_iter().map(used).collect()).await
     }
 
-    async fn backlogs(&self) -> io::Result<Vec<(u16, u32)>> {
-        self.off_thread.run(activity::backlogs).await?
+    async fn look_at_backlogs(
+        &self,
+        mut backlogs: Backlogs,
+    ) -> io::Result<(Backlogs, Vec<(u16, u32)>)> {
+        let look = move || backlogs.look().map(|waiting| (backlogs, waiting));
+        self.off_thread.run(look).await?
     }
 
     async fn takes_connections(&self, server: SocketAddr, limit: Duration) -> bool {

@@ -4,6 +4,7 @@
 use crate::Driver;
 use crate::core::Core;
 use crate::machine::{Engine, Machine};
+use linux::net::activity::Backlogs;
 use linux::threads::clock::Sleep;
 use pool::{Fact, Input, RunId};
 use std::sync::Arc;
@@ -29,22 +30,28 @@ impl<M: Machine> Driver<M> {
 
     /// Never returns.
     async fn look_for_visitors(self: Arc<Self>, engine: &M::Engine) {
+        let mut backlogs = Backlogs::default();
         loop {
             let next_ms = self.machine.steady_ms() + LOOK_INTERVAL_MS;
             while !self.machine.sleep_until(next_ms, Sleep::Sound).await {}
-            match engine.backlogs().await {
-                Ok(backlogs) => self.knock(&backlogs),
+            match engine.look_at_backlogs(std::mem::take(&mut backlogs)).await {
+                Ok((looked, waiting)) => {
+                    backlogs = looked;
+                    self.knock(&waiting);
+                }
                 Err(error) => tracing::warn!(%error, "visitors of sleepers cannot be seen"),
             }
         }
     }
 
-    fn knock(self: &Arc<Self>, backlogs: &[(u16, u32)]) {
+    fn knock(self: &Arc<Self>, waiting: &[(u16, u32)]) {
+        if waiting.is_empty() {
+            return;
+        }
         let mut core = self.lock();
         let Some(sleeping) = &core.sleeping else { return };
-        let ports = backlogs.iter().filter(|(_, waiting)| *waiting > 0);
         let visited: Vec<RunId> =
-            ports.filter_map(|(port, _)| sleeping.run_at.get(port).copied()).collect();
+            waiting.iter().filter_map(|(port, _)| sleeping.run_at.get(port).copied()).collect();
         for run in visited {
             self.feed_locked(&mut core, Input::Fact(run, Fact::Knocked));
         }

@@ -1,7 +1,7 @@
 //! A fake machine: nothing happens on it but what the test makes happen.
 
 use driver::machine::{Engine, Looked, Machine, Port};
-use linux::net::activity::Activity;
+use linux::net::activity::{Activity, Backlogs};
 use linux::net::ownership::{Owner, Stranger};
 use linux::net::readiness::NotReady;
 use linux::process::accounting::Root;
@@ -267,8 +267,8 @@ impl Engine for FakeEngine {
     async fn cpu_ms_of(&self, trees: Vec<Root>) -> io::Result<Vec<Option<u64>>> {
         Ok(trees.iter().map(|_| self.cpu_ms_now()).collect())
     }
-    async fn backlogs(&self) -> io::Result<Vec<(u16, u32)>> {
-        Ok(self.backlogs.lock().unwrap().clone())
+    async fn look_at_backlogs(&self, looks: Backlogs) -> io::Result<(Backlogs, Vec<(u16, u32)>)> {
+        Ok((looks, self.backlogs.lock().unwrap().clone()))
     }
     async fn takes_connections(&self, _: SocketAddr, _: Duration) -> bool {
         !self.takes_none.load(Ordering::Relaxed)

@@ -60,9 +60,34 @@ pub fn of_trees(roots: &[Root]) -> io::Result<Vec<Option<Activity>>> {
     Ok(roots.iter().map(of_tree).collect())
 }
 
-/// The ports at which connections wait to be accepted, and how many. The time grows with the number
-/// of listening sockets.
-pub fn backlogs() -> io::Result<Vec<(u16, u32)>> {
+/// Looks again and again who waits to be accepted. As long as nobody has opened a connection, that is
+/// known without a look at all listening sockets.
+#[derive(Default)]
+pub struct Backlogs {
+    /// How many connections had been opened before the last look.
+    opened: Option<u64>,
+    /// None of those waits.
+    is_quiet: bool,
+}
+
+impl Backlogs {
+    /// The ports at which connections wait, and how many.
+    pub fn look(&mut self) -> io::Result<Vec<(u16, u32)>> {
+        let opened = proc_net::connections_opened();
+        let is_as_before = opened.is_some() && opened == self.opened;
+        if is_as_before && self.is_quiet {
+            return Ok(Vec::new());
+        }
+        (self.opened, self.is_quiet) = (opened, false);
+        let waiting = backlogs()?;
+        // One that was just counted may not wait yet: so there is a second look.
+        self.is_quiet = is_as_before && waiting.is_empty();
+        Ok(waiting)
+    }
+}
+
+/// The time grows with the number of listening sockets.
+fn backlogs() -> io::Result<Vec<(u16, u32)>> {
     let all = asked_backlogs().or_else(|error| {
         tracing::debug!(%error, "sock_diag gave no listeners; reading /proc/net instead");
         proc_net::waiting()
@@ -361,14 +386,47 @@ sys.stdin.readline()
     }
 
     #[test]
+    fn who_waits_is_told_at_each_look() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let mut backlogs = Backlogs::default();
+        let mut waiting = || {
+            let all = backlogs.look().unwrap();
+            all.into_iter().find(|(at, _)| *at == port).map_or(0, |(_, many)| many)
+        };
+        for _ in 0..3 {
+            let visitor = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            assert_eq!([waiting(), waiting(), waiting(), waiting()], [1; 4]);
+            drop((server.accept().unwrap(), visitor));
+            assert_eq!([waiting(), waiting(), waiting(), waiting()], [0; 4]);
+        }
+    }
+
+    /// Other tests open connections meanwhile, so this one is its own measure.
+    #[test]
+    fn without_new_connections_there_is_nothing_to_look_at() {
+        let mut backlogs = Backlogs::default();
+        let is_quiet = (0..10_000).any(|_| {
+            backlogs.look().unwrap();
+            backlogs.is_quiet
+        });
+        assert!(is_quiet);
+    }
+
+    #[test]
     #[ignore = "a measurement"]
     fn what_a_look_at_backlogs_costs() {
         let _servers: Vec<_> =
             (0..2_000).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let begin = crate::threads::clock::start();
-        for _ in 0..100 {
-            backlogs().unwrap();
+        let mut quiet = Backlogs::default();
+        let looks: [(&str, &mut dyn FnMut()); 2] = [
+            ("with new connections", &mut || drop(backlogs().unwrap())),
+            ("without", &mut || drop(quiet.look().unwrap())),
+        ];
+        for (what, look) in looks {
+            let begin = crate::threads::clock::start();
+            (0..100).for_each(|_| look());
+            println!("{:?} for 2,000 listeners, {what}", begin.elapsed() / 100);
         }
-        println!("{:?} for 2,000 listeners", begin.elapsed() / 100);
     }
 }

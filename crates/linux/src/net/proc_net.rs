@@ -19,6 +19,11 @@ pub struct Socket {
     pub inode: u64,
 }
 
+/// How many connections servers of this network namespace have been asked for and have got, ever.
+pub fn connections_opened() -> Option<u64> {
+    procfs::net::snmp().ok().map(|counted| counted.tcp_passive_opens)
+}
+
 /// Both ends of each established connection that this process sees, in the form of `sock_diag`.
 pub fn connections() -> io::Result<Vec<Connection>> {
     connections_of("self")
