@@ -4,9 +4,9 @@ import type { ExitReason, RuntimeOptions } from '@absolutejs/runtime';
 import { type Pool, until, within } from '../support/processes/index.ts';
 import { ask, asleep, createSleepyPool, started, TICKER } from '../support/sleep/pool.ts';
 
-const told = (pool: Pool, key: string): string[] =>
+const told = (pool: Pool, pid: number): string[] =>
   pool.events.told.flatMap(({ of, event }) =>
-    of === 'transition' && 'key' in event && event.key === key ? [event.type] : [],
+    of === 'transition' && 'pid' in event && event.pid === pid ? [event.type] : [],
   );
 
 const stops: [ExitReason, (pool: Pool) => unknown, string[], Partial<RuntimeOptions>][] = [
@@ -20,14 +20,14 @@ const stops: [ExitReason, (pool: Pool) => unknown, string[], Partial<RuntimeOpti
 for (const [reason, stop, before, options] of stops) {
   test(`${reason}`, async () => {
     await using pool = createSleepyPool(options);
-    await started(pool, ['a']);
+    const [tenant] = await started(pool, ['a']);
     await asleep(pool, 'a');
     await stop(pool);
     const exit = await until(`exit of a`, () => pool.events.of('exit', 'a')[0], 60_000);
     expect(exit.reason).toBe(reason);
     expect(pool.events.lines('a')).toContain('goodbye');
-    const types = told(pool, 'a').filter((type) => type !== 'spawn' && type !== 'ready');
-    expect(types.slice(0, types.indexOf('exit') + 1)).toEqual(['sleep', 'wake', ...before, 'exit']);
+    const types = told(pool, tenant!.pid);
+    expect(types).toEqual(['spawn', 'ready', 'sleep', 'wake', ...before, 'exit']);
   });
 }
 
