@@ -263,7 +263,10 @@ export type RuntimeTransitionEvent =
       type: 'wake';
       key: string;
       pid: number;
-      /** From the first who needed it until it was awake, in milliseconds. */
+      /**
+       * From the first who needed it until it was awake, in milliseconds. Time in the queue for room is
+       * not part of it.
+       */
       durationMs: number;
       /** How deep it had slept. */
       depth: SleepDepth;
