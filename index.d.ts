@@ -111,7 +111,7 @@ export type Tenant = {
  * - `crashed`: by itself, with a code other than 0 or by a signal
  * - `exited-clean`: by itself, with code 0
  * - `idle-killed`: stopped after `idleAfterMs` without activity
- * - `lru-evicted`: stopped to make room for another tenant
+ * - `lru-evicted`: stopped to make room: for another tenant, beyond `sleep.maxAsleep`, or of `memory`
  * - `killed`: stopped by `kill`
  * - `readiness-timeout`: stopped because it did not become ready
  * - `disposed`: stopped by `dispose`
@@ -263,7 +263,10 @@ export type RuntimeTransitionEvent =
       type: 'wake';
       key: string;
       pid: number;
-      /** From the first who needed it until it was awake, in milliseconds. */
+      /**
+       * From the first who needed it until it was awake, in milliseconds. Time in the queue for room is
+       * not part of it.
+       */
       durationMs: number;
       /** How deep it had slept. */
       depth: SleepDepth;
@@ -281,8 +284,8 @@ export type RuntimeTransitionEvent =
     }
   | {
       /**
-       * The tenant is being stopped to make room for another: the least recently active one, unless
-       * `evict` says otherwise.
+       * The tenant is being stopped to make room: for another, beyond `sleep.maxAsleep`, or of
+       * `memory`. It is the least recently active one, unless `evict` says otherwise.
        */
       type: 'lru-evict';
       key: string;
@@ -646,7 +649,7 @@ export type RuntimeOptions = {
   /**
    * Keeps memory of the machine free, whatever `maxConcurrent` says. When it is short, or the
    * kernel reports that programs wait for memory, tenants that are not in use leave it, one step
-   * every `sweepIntervalMs`: with `sleep` their pages are handed to swap first, then more are
+   * a second: with `sleep` their pages are handed to swap first, then more are
    * frozen, and only then one is stopped (`lru-evicted`). Off by default.
    *
    * @example

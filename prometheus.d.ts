@@ -22,7 +22,7 @@
  * | `checkpoints_total`, `restores_total`, `restore_failures_total` | counter | | idle tenants saved, brought back, and not to be brought back |
  * | `restore_duration_seconds` | histogram | | how long bringing one back took |
  * | `sleeps_total`, `wakes_total` | counter | | tenants that fell asleep, and that were woken |
- * | `wake_duration_seconds` | histogram | | from the first who needed a sleeping tenant until it was awake |
+ * | `wake_duration_seconds` | histogram | | from the first who needed a sleeping tenant until it was awake, but for the time in the queue |
  * | `draining` | gauge | | 1 after `drain` |
  * | `uptime_seconds` | gauge | | how long the runtime has existed |
  * | `tenant_cpu_seconds_total` | counter | `key` | with `perTenant`: since the tenant's process began |

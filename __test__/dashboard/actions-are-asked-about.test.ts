@@ -30,10 +30,13 @@ test('each state has its actions, and each says what it will do', async () => {
   expect(await offered('cedar-books')).toEqual(['Start']);
   host.put('elm-books', {
     ...host.tenants.get('amber-books'),
-    ...{ key: 'elm-books', state: 'asleep', depth: 'paged-out', rank: 7 },
+    ...{ key: 'elm-books', state: 'asleep', depth: 'paged-out', rank: 3 },
+    problem: { code: 'REPLACE_FAILED', summary: 'could not', advice: '', lines: [], at: 0 },
   });
   expect(await offered('elm-books')).toEqual(['Wake', 'Replace', 'Restart', 'Stop']);
   await page.getByText('Asleep, paged out, until it is used again').waitFor();
+  // It serves all the same.
+  await page.locator('.failure.warned').waitFor();
   host.crash('delta-books');
   expect(await offered('delta-books')).toEqual(['Restart', 'Clear back-off']);
   await page.getByText('crashed 4 times, last with exit code 1').first().waitFor();

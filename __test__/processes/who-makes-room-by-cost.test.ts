@@ -1,7 +1,7 @@
 // With `evict: "cost"` a tenant whose start takes long stays, and one that is back at once goes, though
 // it was used later; by default the least recently active one goes.
 import { expect, test } from 'bun:test';
-import { createPool, pause, slowToListen } from '../support/processes/index.ts';
+import { createPool, pause, slowToListen, until } from '../support/processes/index.ts';
 
 const SLOW_MS = 1_500;
 
@@ -14,11 +14,15 @@ test.each([
     .add('slow', { 'server.ts': slowToListen(SLOW_MS) })
     .add('quick')
     .add('next');
-  await pool.runtime.ensure('slow');
+  for (const key of ['slow', 'quick']) {
+    await pool.runtime.ensure(key);
+    await until(`${key} is looked at`, () => pool.runtime.inspect(key)?.rssBytes !== null);
+  }
+  // However long a busy machine takes to start them, the one is idle for little longer than the other.
+  pool.runtime.touch('slow');
   await pause(20);
-  await pool.runtime.ensure('quick');
-  // From now on the one is idle for little longer than the other.
-  await pause(2 * SLOW_MS);
+  pool.runtime.touch('quick');
+  await pause(500);
   await pool.runtime.ensure('next');
   expect(pool.events.of('lru-evict').map(({ key }) => key)).toEqual([gone]);
   await pool.dispose();

@@ -1,12 +1,12 @@
 // However a sleeper is stopped, it is awake for its SIGTERM, and its `wake` is told before all else.
 import { expect, test } from 'bun:test';
 import type { ExitReason, RuntimeOptions } from '@absolutejs/runtime';
-import { type Pool, until } from '../support/processes/index.ts';
-import { asleep, createSleepyPool, started } from '../support/sleep/pool.ts';
+import { type Pool, until, within } from '../support/processes/index.ts';
+import { ask, asleep, createSleepyPool, started, TICKER } from '../support/sleep/pool.ts';
 
-const told = (pool: Pool, key: string): string[] =>
+const told = (pool: Pool, pid: number): string[] =>
   pool.events.told.flatMap(({ of, event }) =>
-    of === 'transition' && 'key' in event && event.key === key ? [event.type] : [],
+    of === 'transition' && 'pid' in event && event.pid === pid ? [event.type] : [],
   );
 
 const stops: [ExitReason, (pool: Pool) => unknown, string[], Partial<RuntimeOptions>][] = [
@@ -20,14 +20,14 @@ const stops: [ExitReason, (pool: Pool) => unknown, string[], Partial<RuntimeOpti
 for (const [reason, stop, before, options] of stops) {
   test(`${reason}`, async () => {
     await using pool = createSleepyPool(options);
-    await started(pool, ['a']);
+    const [tenant] = await started(pool, ['a']);
     await asleep(pool, 'a');
     await stop(pool);
     const exit = await until(`exit of a`, () => pool.events.of('exit', 'a')[0], 60_000);
     expect(exit.reason).toBe(reason);
     expect(pool.events.lines('a')).toContain('goodbye');
-    const types = told(pool, 'a').filter((type) => type !== 'spawn' && type !== 'ready');
-    expect(types.slice(0, types.indexOf('exit') + 1)).toEqual(['sleep', 'wake', ...before, 'exit']);
+    const types = told(pool, tenant!.pid);
+    expect(types).toEqual(['spawn', 'ready', 'sleep', 'wake', ...before, 'exit']);
   });
 }
 
@@ -41,5 +41,21 @@ test('one that is killed in its sleep by another has crashed, and is started aga
   expect(pool.runtime.metrics().sleep.asleep).toBe(0);
   const again = await pool.runtime.ensure('a');
   expect(again.pid).not.toBe(tenant!.pid);
+  await pool.dispose();
+});
+
+test('one that hangs as soon as it is woken has crashed, and is started afresh', async () => {
+  // Without limits its tree is stopped, and continued, by signals.
+  await using pool = createSleepyPool({ stopTimeoutMs: 200 });
+  pool.tenants.add('a', { 'server.ts': `${TICKER} process.on('SIGCONT', () => { for (;;); });` });
+  const tenant = await pool.runtime.ensure('a');
+  await asleep(pool, 'a');
+  // It is handed out as soon as it runs, and seen not to answer after that.
+  pool.runtime.touch('a');
+  const exit = await pool.events.exit('a');
+  expect(exit).toMatchObject({ reason: 'crashed', signal: 'SIGKILL', pid: tenant.pid });
+  const again = await within('ensure', pool.runtime.ensure('a'));
+  expect(again.pid).not.toBe(tenant.pid);
+  expect(await ask(again)).toBe('hello');
   await pool.dispose();
 });

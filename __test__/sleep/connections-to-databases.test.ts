@@ -93,9 +93,9 @@ function theyAreSlept({ name, server, answer, urls }: Database): void {
         await using _ = pool;
         await asleep(pool, 'app');
         await Bun.sleep(ms);
+        expect(pool.events.of('sleep', 'app')).toHaveLength(1);
         expect(await pool.runtime.ensure('app')).toBe(tenant);
         expect(await ask(tenant)).toBe(answer);
-        expect(pool.events.of('sleep', 'app')).toHaveLength(1);
         await pool.dispose();
       },
     );

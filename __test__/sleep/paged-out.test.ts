@@ -12,7 +12,6 @@ import {
 } from '../support/sleep/pool.ts';
 
 const hasSwap = readFileSync('/proc/swaps', 'utf8').trim().split('\n').length > 1;
-const sleep = { pageOutAfterMs: 400 };
 /** With a control group of version 2 if there is one, else without. */
 const limits = { memoryBytes: 512 << 20, enforce: 'best-effort' as const };
 
@@ -20,9 +19,12 @@ test.skipIf(!hasSwap).each([
   ['with limits', { limits }],
   ['without', {}],
 ])('%s it sleeps deeper, has less memory, and answers', async (what, options) => {
+  let maySleep = false;
+  const sleep = { pageOutAfterMs: 400, shouldSleep: () => maySleep };
   await using pool = createSleepyPool({ sleep, ...options });
   const [tenant] = await started(pool, ['a']);
   const before = privateBytesOf(tenant!);
+  maySleep = true;
   const frozen = await asleep(pool, 'a');
   const by = pool.runtime.inspect('a')?.limits.memoryBytes?.by;
   const can = what === 'with limits' ? by === 'cgroup2' : process.getuid?.() === 0;

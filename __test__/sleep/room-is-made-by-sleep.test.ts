@@ -17,13 +17,15 @@ test('a sleeper takes no room, and waking it puts another one to sleep', async (
 });
 
 test('beyond maxAsleep the least recently active sleeper is stopped', async () => {
-  await using pool = createSleepyPool({ sleep: { maxAsleep: 2 } });
+  let maySleep = false;
+  await using pool = createSleepyPool({ sleep: { maxAsleep: 2, shouldSleep: () => maySleep } });
   const keys = ['a', 'b', 'c'];
   await started(pool, keys);
   for (const key of keys) {
     pool.runtime.touch(key);
     await Bun.sleep(20);
   }
+  maySleep = true;
   const evicted = await until('a sleeper is stopped', () => pool.events.of('lru-evict')[0], 60_000);
   expect((await pool.events.exit(evicted.key)).reason).toBe('lru-evicted');
   await until('the others sleep', () => pool.runtime.metrics().sleep.asleep === 2, 60_000);

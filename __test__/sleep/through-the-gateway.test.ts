@@ -38,7 +38,7 @@ test('a request wakes the process that has served before, though its connection 
   await asleep('hello', 2);
   const posted = await house.mirrored('hello', '/post', { method: 'POST', body: 'a body' });
   expect(posted).toMatchObject({ pid, method: 'POST', body: 'a body' });
-  expect(count('wake', 'hello')).toBe(2);
+  await until('both wakes are told', () => count('wake', 'hello') === 2);
   expect(house.gateway.stats().requests['5xx']).toBe(0);
 });
 
@@ -52,7 +52,7 @@ test('many requests at once wake it once, and all are answered', async () => {
   );
   expect(answers.map((answer) => answer.path)).toEqual(answers.map((_, index) => `/${index}`));
   expect(new Set(answers.map((answer) => answer.pid))).toEqual(new Set([pid]));
-  expect(count('wake', 'hello')).toBe(1);
+  await until('its waking is told', () => count('wake', 'hello') === 1);
 });
 
 test('an open WebSocket keeps it awake', async () => {

@@ -1,5 +1,7 @@
 // Tenants that sleep when their host is lost are found by the next one, which wakes them when they are
 // asked for. Without a next host they are ended as those that were awake.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'bun:test';
 import { processOf } from '../support/processes/table.ts';
 import { SOON } from '../support/sleep/pool.ts';
@@ -48,6 +50,7 @@ test('sleepers that nobody comes for are ended, and get their SIGTERM', async ()
   await first.hears('a sleeps', (all) => all.find(isSleep), PATIENCE_MS);
   await first.murder();
   await world.untilNothingIsLeft(PATIENCE_MS);
+  expect(readFileSync(join(world.tenants.root, 'a', 'ends'), 'utf8')).toBe('SIGTERM\n');
 });
 
 function isSleep(told: { of: string; event?: { type?: string } | unknown }): boolean {

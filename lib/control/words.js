@@ -18,7 +18,7 @@ const REASONS = {
   crashed: 'crashed',
   'exited-clean': 'ended by itself',
   'idle-killed': 'was stopped: nobody used it',
-  'lru-evicted': 'was stopped to make room for another tenant',
+  'lru-evicted': 'was stopped to make room',
   killed: 'was stopped',
   'readiness-timeout': 'was stopped: it did not become ready',
   disposed: 'was stopped with its host',
@@ -71,7 +71,7 @@ export function eventText(event) {
     case 'idle-kill':
       return `is being stopped: nobody has used it for ${durationText(event.idleMs)}`;
     case 'lru-evict':
-      return 'is being stopped to make room for another tenant';
+      return 'is being stopped to make room';
     case 'exit': {
       const isByItself = event.reason === 'crashed' || event.limit !== undefined;
       return `${REASONS[event.reason]}${isByItself ? ` (${endText(event)})` : ''}`;

@@ -94,7 +94,7 @@ const OF_THE_POOL = [
   ]),
   histogram(
     'wake_duration_seconds',
-    'From the first who needed a sleeping tenant until it was awake.',
+    'From the first who needed a sleeping tenant until it was awake; time in the queue is not part of it.',
     ({ wakeDuration }) => wakeDuration.samples(),
   ),
   gauge(

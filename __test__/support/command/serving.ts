@@ -22,5 +22,5 @@ export async function serve(
 }
 
 /** A request for a tenant, by its name. */
-export const get = (port: number, key: string, path = '/') =>
-  fetch(`http://127.0.0.1:${port}${path}`, { headers: { host: `${key}.localhost` } });
+export const get = (port: number, key: string, path = '/', signal?: AbortSignal) =>
+  fetch(`http://127.0.0.1:${port}${path}`, { headers: { host: `${key}.localhost` }, signal });

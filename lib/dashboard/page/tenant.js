@@ -102,7 +102,7 @@ export function openTenant(context, key) {
     if (now.problem === null) return;
     const { code, summary, advice, lines, at } = now.problem;
     problem.classList.toggle('over', !isProblem(now));
-    problem.classList.toggle('warned', now.state === 'running');
+    problem.classList.toggle('warned', ['running', 'asleep'].includes(now.state));
     put(since, `${ago(at)} · ${code}`);
     const told = JSON.stringify([code, summary, advice, lines]);
     // Whoever reads or copies the lines is not disturbed.
