@@ -150,6 +150,10 @@ impl<M: Machine> Core<M> {
 }
 
 impl<M: Machine> Driver<M> {
+    pub fn tenants_sleep(&self) -> bool {
+        self.settings.pool.sleep.is_some()
+    }
+
     /// Carries out `Action::Rest`.
     pub(crate) fn rest(&self, core: &mut Core<M>, run: RunId, depth: Depth) -> Option<Input> {
         let (handle, engine) = (core.runs.get(&run)?, core.engine.engine()?);
