@@ -118,9 +118,24 @@ async fn a_tenant_that_was_woken_and_takes_no_connection_in_is_killed() {
     harness.machine.engine.takes_none.store(true, Relaxed);
     harness.ensure("a");
     harness.rested(run, Rest::Awake).await;
+    harness.pass(999).await;
     assert_eq!(harness.stops(), []);
-    pass(&harness, 100).await;
+    harness.pass(1).await;
     assert_eq!(harness.stops(), [(run.0, StopStage::Kill)]);
+}
+
+#[tokio::test]
+async fn a_tenant_that_was_woken_may_be_busy_with_the_page_of_a_visitor() {
+    let mut harness = harness_with(Sleep { after_ms: 5_000, ..sleep() });
+    let (run, port) = harness.running("a").await;
+    pass(&harness, 5_500).await;
+    harness.rested(run, SLEPT).await;
+    harness.machine.engine.takes_none.store(true, Relaxed);
+    harness.ensure("a");
+    harness.rested(run, Rest::Awake).await;
+    *harness.machine.engine.connected.lock().unwrap() = Some(BTreeSet::from([port]));
+    pass(&harness, 2_000).await;
+    assert_eq!(harness.stops(), []);
 }
 
 #[tokio::test]
