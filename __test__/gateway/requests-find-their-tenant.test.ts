@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { createGateway } from '@absolutejs/runtime/gateway';
 import { MIRROR, open } from '../support/gateway/house.ts';
 import { within } from '../support/processes/until.ts';
@@ -38,6 +39,18 @@ test('an unknown host or key is answered with 404, and starts nothing', async ()
   }
   expect(house.starts).toEqual([]);
   expect(house.runtime.list()).toEqual([]);
+});
+
+test('a tenant whose directory is gone is unknown while it is being stopped', async () => {
+  const stays = `${MIRROR}\nprocess.on('SIGTERM', () => {});`;
+  await using house = await open({ tenants: { stays }, runtime: { stopTimeoutMs: 3_000 } });
+  await house.mirrored('stays');
+  rmSync(join(house.tenants.root, 'stays'), { recursive: true });
+  const stopped = house.runtime.kill('stays');
+  expect(house.runtime.inspect('stays')?.state).toBe('stopping');
+  expect((await house.ask('stays')).status).toBe(404);
+  await stopped;
+  expect(house.starts).toEqual(['stays']);
 });
 
 test('a path has its key as its first segment, which is taken off', async () => {

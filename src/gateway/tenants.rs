@@ -37,7 +37,7 @@ impl tenants::Tenants for Tenants {
     }
 
     fn is_there(&self, key: &str) -> bool {
-        self.driver.directory.has(key)
+        self.driver.tenants_sleep() && self.driver.directory.has(key)
     }
 
     fn exists(&self, key: &str) -> bool {

@@ -151,6 +151,11 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         tenants: Vec<(u16, Option<Root>)>,
     ) -> impl Future<Output = io::Result<Vec<bool>>> + Send;
+    /// Whether this tenant has taken a connection in that is open. An error: that cannot be seen.
+    fn has_taken_in(
+        &self,
+        tenant: (u16, Option<Root>),
+    ) -> impl Future<Output = io::Result<bool>> + Send;
     /// What each of these trees does by itself. An error: that cannot be seen.
     fn look_at(&self, trees: Vec<Root>) -> impl Future<Output = io::Result<Vec<Looked>>> + Send;
     /// The CPU time that each of these trees has used so far.
@@ -164,12 +169,8 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         backlogs: Backlogs,
     ) -> impl Future<Output = io::Result<(Backlogs, Vec<(u16, u32)>)>> + Send;
-    /// Whether the server takes a connection in within this time.
-    fn takes_connections(
-        &self,
-        server: SocketAddr,
-        limit: Duration,
-    ) -> impl Future<Output = bool> + Send;
+    /// Connects to the server, and ends when it has taken the connection in, or refused it.
+    fn takes_a_connection(&self, server: SocketAddr) -> impl Future<Output = ()> + Send;
 
     /// A port that was reserved in advance, if one fits.
     fn port_in_stock(&self, is_free: impl Fn(u16) -> bool) -> Option<Self::Port>;
@@ -382,6 +383,10 @@ impl Engine for linux::engine::Engine {
         self.off_thread.run(move || connections::of_tenants(&tenants)).await?
     }
 
+    async fn has_taken_in(&self, tenant: (u16, Option<Root>)) -> io::Result<bool> {
+        self.off_thread.run(move || connections::taken_in_by(tenant)).await?
+    }
+
     async fn look_at(&self, trees: Vec<Root>) -> io::Result<Vec<Looked>> {
         let look = move || {
             let activities = activity::of_trees(&trees)?;
@@ -407,8 +412,8 @@ impl Engine for linux::engine::Engine {
         self.off_thread.run(look).await?
     }
 
-    async fn takes_connections(&self, server: SocketAddr, limit: Duration) -> bool {
-        self.readiness.takes_connections(server, limit).await
+    async fn takes_a_connection(&self, server: SocketAddr) {
+        self.readiness.takes_a_connection(server).await;
     }
 
     fn port_in_stock(&self, is_free: impl Fn(u16) -> bool) -> Option<HeldPort> {

@@ -11,7 +11,9 @@
 //! | what sleepers use, which is read once | `usages.rs` |
 //!
 //! **Answers.** The pool gets one answer for each order, in the order of the orders. An order to sleep
-//! that has no answer when the run is awake, or its wake is late, is told as failed before that.
+//! that has no answer when the run is awake, or its wake is late, is told as failed before that. An
+//! order may overtake another on its way, or be an earlier host's: a tree that stands and was not
+//! to is woken.
 
 mod activity;
 mod answering;
@@ -148,6 +150,10 @@ impl<M: Machine> Core<M> {
 }
 
 impl<M: Machine> Driver<M> {
+    pub fn tenants_sleep(&self) -> bool {
+        self.settings.pool.sleep.is_some()
+    }
+
     /// Carries out `Action::Rest`.
     pub(crate) fn rest(&self, core: &mut Core<M>, run: RunId, depth: Depth) -> Option<Input> {
         let (handle, engine) = (core.runs.get(&run)?, core.engine.engine()?);
@@ -185,9 +191,12 @@ impl<M: Machine> Driver<M> {
     /// The keeper has answered an order.
     pub fn rested(self: &Arc<Self>, run: RunId, rest: Rest) {
         let mut core = self.lock();
-        let Some(sleeping) = &mut core.sleeping else { return };
-        match rest {
-            Rest::Slept { depth, rss_bytes } if sleeping.take_rest(run) => {
+        let is_due = match (rest, &mut core.sleeping) {
+            (Rest::Slept { .. } | Rest::Failed { .. }, Some(sleeping)) => sleeping.take_rest(run),
+            _ => false,
+        };
+        match (rest, &mut core.sleeping) {
+            (Rest::Slept { depth, rss_bytes }, Some(sleeping)) if is_due => {
                 let depth = match depth {
                     warden::Depth::Frozen => Depth::Frozen,
                     warden::Depth::PagedOut => Depth::PagedOut,
@@ -195,7 +204,7 @@ impl<M: Machine> Driver<M> {
                 sleeping.stands(run);
                 self.feed_locked(&mut core, Input::Fact(run, Fact::Rested { depth, rss_bytes }));
             }
-            Rest::Failed { errno } if sleeping.take_rest(run) => {
+            (Rest::Failed { errno }, Some(sleeping)) if is_due => {
                 // Where another order follows, it was overtaken by that, or does not matter any more.
                 if !sleeping.is_ordered(run) {
                     tracing::warn!(?run, errno, "a tenant cannot be frozen");
@@ -203,9 +212,17 @@ impl<M: Machine> Driver<M> {
                 }
                 self.feed_locked(&mut core, Input::Fact(run, Fact::RestFailed));
             }
-            Rest::Awake => self.is_awake(&mut core, run, Fact::Roused),
+            (Rest::Awake, _) => self.is_awake(&mut core, run, Fact::Roused),
+            // To the pool it is awake.
+            (Rest::Slept { .. }, _) => {
+                let number = core.runs.get(&run).and_then(|handle| handle.number);
+                if let Some((engine, number)) = core.engine.engine().zip(number) {
+                    engine.rouse(number);
+                }
+                return;
+            }
             // It was told as failed when the run was woken.
-            Rest::Slept { .. } | Rest::Failed { .. } => return,
+            (Rest::Failed { .. }, _) => return,
         }
         drop(core);
         self.uplink.ring();

@@ -3,7 +3,7 @@
 //! used for longest or, with `evicts_by_cost`, costs most to keep:
 //!
 //! 1. sleepers are paged out, [`PAGED_OUT_AT_ONCE`] of them;
-//! 2. a tenant that may sleep falls asleep, so that it can be paged out;
+//! 2. the least recently active tenant that may sleep falls asleep, so that it can be paged out;
 //! 3. a sleeper is stopped, or a tenant that nothing uses: none that is in use, connected, warm, in
 //!    its tenure, or has its next release coming.
 

@@ -185,7 +185,10 @@ impl Pool {
                 self.sunk(id, depth, rss_bytes);
                 self.schedule_slumber(step, id);
             }
-            Doze::AwaitingRoom { .. } => self.sunk(id, depth, rss_bytes),
+            // It may have been to be paged out; or to be frozen again after a breath.
+            Doze::AwaitingRoom { .. } if depth == Depth::PagedOut => {
+                self.sunk(id, depth, rss_bytes)
+            }
             _ => {}
         }
     }

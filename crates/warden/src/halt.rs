@@ -16,10 +16,11 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::clock;
 use crate::tree::{Kinship, Scope, signal_member, stat_of};
+use warden::Stat;
 use warden::planted::{Bug, planted};
 
 /// How long a tree may need to stand. Each process needs a processor to stop, for which it may wait
@@ -124,8 +125,12 @@ impl Halted {
     pub fn resume(self, scope: Scope<'_>) {
         let is_member = |pid: Pid| self.members.contains(&pid);
         for (pid, started_at_ticks) in self.stopped.iter().rev() {
-            if stat_of(*pid).is_some_and(|stat| stat.started_at_ticks == *started_at_ticks) {
-                signal_member(*pid, scope.root, is_member, Signal::CONT);
+            let is_another = |stat: Stat| stat.started_at_ticks != *started_at_ticks;
+            if !stat_of(*pid).is_some_and(is_another)
+                && signal_member(*pid, scope.root, is_member, Signal::CONT).is_none()
+            {
+                // Without a descriptor to spare nothing is known of it; else it would stand for ever.
+                let _ = kill_process(*pid, Signal::CONT);
             }
         }
     }

@@ -97,7 +97,7 @@ impl Keeper {
         let Tenancy { run, warden, child_signals, main, status, groups, temporary } = tenancy;
         let (launch, phase) = (Launch::Pending(status), Phase::Serving);
         let memory_watch = MemoryWatch::over(&groups);
-        let slumber = Slumber::of(run, &groups);
+        let slumber = Slumber::of(run);
         let (main_ending, has_ended_unasked) = (None, false);
         let outbox = Outbox::default();
         Keeper {

@@ -30,6 +30,8 @@ const FAILURES_MAX: u32 = 3;
 /// some runtimes, so a step that took no time is followed by a larger one.
 const ADVICE_BYTES: u64 = 4 << 20;
 const ADVICE_MIN_BYTES: u64 = 1 << 20;
+/// More than a process has.
+const ADVICE_MAX_BYTES: u64 = 1 << 48;
 
 /// How long a step may take before the next one is smaller.
 const STEP_MS: u64 = 4;
@@ -129,7 +131,7 @@ impl Advice {
             Err(_) => {}
         }
         match clock::now_ms() - begin_ms {
-            0 => self.step_bytes *= 2,
+            0 => self.step_bytes = (self.step_bytes * 2).min(ADVICE_MAX_BYTES),
             took_ms if took_ms > STEP_MS => {
                 self.step_bytes = (self.step_bytes / 2).max(ADVICE_MIN_BYTES);
             }
@@ -179,6 +181,19 @@ fn own_range(line: &str) -> Option<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_steps_that_take_no_time_come_to_an_end() {
+        let processes = vec![rustix::process::getpid(); 3];
+        let ranges = (0..20_000).map(|page| page * 4_096..(page + 1) * 4_096).collect();
+        let mut advice = Advice { processes: processes.into(), ranges, step_bytes: ADVICE_BYTES };
+        for _ in 0..20_000 {
+            if !advice.go_on(&mut false) {
+                return;
+            }
+        }
+        panic!("{} ranges are left", advice.ranges.len());
+    }
 
     #[test]
     fn what_a_process_has_for_itself_is_found_in_its_maps() {

@@ -28,6 +28,7 @@ use crate::tree::{Scope, descendants, stat_of};
 /// The sleep of a keeper's tree.
 pub struct Slumber {
     run: u64,
+    /// Opened when the tree falls asleep first.
     freezer: Option<Freezer>,
     stage: Stage,
     /// Orders to sleep that are under way: one, unless the host is impatient.
@@ -51,8 +52,8 @@ enum Stage {
 
 impl Slumber {
     /// The tree is awake.
-    pub fn of(run: u64, groups: &Groups) -> Slumber {
-        Slumber { run, freezer: groups.freezer(), stage: Stage::Awake, unanswered: 0 }
+    pub fn of(run: u64) -> Slumber {
+        Slumber { run, freezer: None, stage: Stage::Awake, unanswered: 0 }
     }
 
     /// Lets the tree fall asleep, or sleep deeper. What is returned, here and by the others, is to be
@@ -61,6 +62,7 @@ impl Slumber {
         self.unanswered += 1;
         match &mut self.stage {
             Stage::Awake => {
+                self.freezer = self.freezer.take().or_else(|| groups.freezer());
                 if self.freezer.as_ref().is_some_and(|freezer| freezer.freeze().is_ok()) {
                     self.stage = Stage::Falling { wanted, due_ms: clock::now_ms() + FALL_MS };
                     return self.go_on(groups, link);

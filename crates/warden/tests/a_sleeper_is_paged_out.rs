@@ -7,6 +7,7 @@ mod support;
 
 use std::fs;
 
+use rustix::process::{Signal, kill_process};
 use support::groups::{self, Parent, within};
 use support::{SIGKILL, Tenant, Warden, eventually, script};
 use warden::protocol::{Depth, Report, StopStage};
@@ -37,6 +38,13 @@ fn holder(warden: &mut Warden, parent: Option<&Parent>) -> Tenant {
     tenant
 }
 
+/// The warden hears these orders together, however long this thread waits for a processor.
+fn at_once(warden: &Warden, order: impl FnOnce()) {
+    kill_process(warden.pid(), Signal::STOP).expect("it is there");
+    order();
+    kill_process(warden.pid(), Signal::CONT).expect("it is there");
+}
+
 #[test]
 fn its_memory_goes_and_comes_back_as_it_was() {
     if !has_swap() {
@@ -55,8 +63,7 @@ fn its_memory_goes_and_comes_back_as_it_was() {
             println!("{before} -> {after} in {:?}", begin.elapsed());
             warden.wake(1);
             assert_eq!(warden.report_about(1), Report::Awake { run: 1 });
-            rustix::process::kill_process(tenant.pid, rustix::process::Signal::USR1)
-                .expect("it is there");
+            kill_process(tenant.pid, Signal::USR1).expect("it is there");
             assert_eq!(tenant.stdout.line(), format!("{BYTES} 0"));
         }
         // All at once.
@@ -73,8 +80,10 @@ fn an_order_to_wake_does_not_wait_for_all_of_it() {
         let mut warden = Warden::start();
         let _tenant = holder(&mut warden, parent.as_ref());
         let (_, before) = warden.let_sleep(1, Depth::Frozen);
-        warden.sleep(1, Depth::PagedOut);
-        warden.wake(1);
+        at_once(&warden, || {
+            warden.sleep(1, Depth::PagedOut);
+            warden.wake(1);
+        });
         let canceled = rustix::io::Errno::CANCELED.raw_os_error();
         assert_eq!(warden.report_about(1), Report::SleepFailed { run: 1, errno: canceled });
         assert_eq!(warden.report_about(1), Report::Awake { run: 1 });
@@ -92,8 +101,10 @@ fn nothing_of_it_is_told_of_one_that_is_killed_meanwhile() {
         let mut warden = Warden::start();
         let _tenant = holder(&mut warden, parent.as_ref());
         warden.let_sleep(1, Depth::Frozen);
-        warden.sleep(1, Depth::PagedOut);
-        warden.stop(1, StopStage::Kill);
+        at_once(&warden, || {
+            warden.sleep(1, Depth::PagedOut);
+            warden.stop(1, StopStage::Kill);
+        });
         assert_eq!(warden.expect_ended(1).how(), SIGKILL);
         assert_eq!(warden.surplus_reports(), []);
     }

@@ -7,7 +7,7 @@ mod support;
 use std::collections::HashSet;
 use std::fs;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use support::groups::{self, Parent, within};
 use support::{Tenant, Warden, eventually, process, script};
 use warden::LaunchSpec;
@@ -72,6 +72,21 @@ fn nothing_of_a_sleeping_tree_runs_and_all_of_it_does_when_it_is_woken() {
             eventually("it runs", || own(pid) != before);
         }
     }
+}
+
+#[test]
+fn a_keeper_holds_no_freezer_of_a_tree_that_has_not_slept() {
+    let Some(parent) = Parent::v2() else { return };
+    let mut warden = Warden::start();
+    let tenant = start(&mut warden, "while :; do sleep 1; done", Some(&parent));
+    let held = || {
+        let files = fs::read_dir(format!("/proc/{}/fd", tenant.keeper)).expect("it is there");
+        let paths = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+        paths.filter(|path| path.ends_with("cgroup.events")).count()
+    };
+    assert_eq!(held(), 0);
+    warden.let_sleep(1, Depth::Frozen);
+    assert_eq!(held(), 1);
 }
 
 #[test]
@@ -208,6 +223,25 @@ fn a_process_that_has_left_the_group_sleeps_as_well() {
     warden.wake(1);
     assert_eq!(warden.report_about(1), Report::Awake { run: 1 });
     eventually("it runs", || process::ids(child).expect("it is there").0 == "R");
+}
+
+#[test]
+fn a_keeper_without_a_descriptor_to_spare_wakes_its_tree() {
+    let mut warden = Warden::start();
+    let (spec, mark) = marked("sleep 1000 & echo up; while :; do sleep 0.01; done");
+    let mut tenant = start_spec(&mut warden, spec, None);
+    assert_eq!(tenant.stdout.line(), "up");
+    warden.let_sleep(1, Depth::Frozen);
+    // As many as it waits for events of.
+    let usual = getrlimit(Resource::Nofile);
+    let limit = |limit| prlimit(Some(tenant.keeper), Resource::Nofile, limit).expect("it is there");
+    limit(Rlimit { current: Some(2), ..usual });
+    warden.wake(1);
+    assert_eq!(warden.report_about(1), Report::Awake { run: 1 });
+    let stopped = |pid: &i32| process::ids(Pid::from_raw(*pid)?).map(|ids| ids.0 == "T");
+    let any_stopped = || process::marked(&mark).iter().any(|pid| stopped(pid) == Some(true));
+    eventually("all of it runs", || !any_stopped());
+    limit(usual);
 }
 
 #[test]

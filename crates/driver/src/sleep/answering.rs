@@ -2,8 +2,9 @@
 //!
 //! The pool is told that it is awake as soon as its keeper says so, since a visitor waits. That it
 //! answers is seen after that: it has to take a connection in. This is no request, so its program
-//! sees none, and a page that takes its time is no failure. A tenant that does not is killed, which
-//! is a crash like any other, and its visitors' requests go to the next process as after one.
+//! sees none. One that does not may be busy with the page of a visitor, whose connection it has taken
+//! in then. Else it is killed, which is a crash like any other, and its visitors' requests go to the
+//! next process as after one.
 
 use crate::Driver;
 use crate::core::Core;
@@ -12,7 +13,6 @@ use linux::threads::clock::Sleep;
 use pool::{Fact, RunId};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How long a tree has until it runs, and then until it answers.
 const WAKE_LIMIT_MS: u64 = 1_000;
@@ -43,14 +43,25 @@ impl<M: Machine> Driver<M> {
         };
         let Some(tenant) = handle.tenant.as_ref().filter(|tenant| tenant.port != 0) else { return };
         let server = SocketAddr::new(tenant.host, tenant.port);
-        let limit = Duration::from_millis(WAKE_LIMIT_MS - SEEN_AFTER_MS);
         let (driver, shared) = (self.clone(), engine.clone());
-        let seen_at_ms = self.machine.steady_ms() + SEEN_AFTER_MS;
+        let awake_ms = self.machine.steady_ms();
+        let (seen_at_ms, late_at_ms) = (awake_ms + SEEN_AFTER_MS, awake_ms + WAKE_LIMIT_MS);
+        let of_tree = (handle.port, handle.root);
         // One that sleeps again, or is being stopped, takes none in.
         let is_up = move |core: &Core<M>| !core.is_resting(run) && core.pool.is_ready(run);
         engine.spawn(async move {
             while !driver.machine.sleep_until(seen_at_ms, Sleep::Attentive).await {}
-            if !is_up(&driver.lock()) || shared.takes_connections(server, limit).await {
+            if !is_up(&driver.lock()) {
+                return;
+            }
+            let late =
+                async { while !driver.machine.sleep_until(late_at_ms, Sleep::Attentive).await {} };
+            tokio::select! {
+                biased;
+                () = shared.takes_a_connection(server) => return,
+                () = late => {}
+            }
+            if shared.has_taken_in(of_tree).await.unwrap_or(true) {
                 return;
             }
             let core = driver.lock();

@@ -259,6 +259,9 @@ impl Engine for FakeEngine {
         let connected = connected.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         Ok(tenants.iter().map(|(port, _)| connected.contains(port)).collect())
     }
+    async fn has_taken_in(&self, tenant: (u16, Option<Root>)) -> io::Result<bool> {
+        Ok(self.connected(vec![tenant]).await?.contains(&true))
+    }
     async fn look_at(&self, trees: Vec<Root>) -> io::Result<Vec<Looked>> {
         self.looks.fetch_add(1, Ordering::Relaxed);
         let (activity, cpu_ms) = (Some(*self.activity.lock().unwrap()), self.cpu_ms_now());
@@ -270,8 +273,10 @@ impl Engine for FakeEngine {
     async fn look_at_backlogs(&self, looks: Backlogs) -> io::Result<(Backlogs, Vec<(u16, u32)>)> {
         Ok((looks, self.backlogs.lock().unwrap().clone()))
     }
-    async fn takes_connections(&self, _: SocketAddr, _: Duration) -> bool {
-        !self.takes_none.load(Ordering::Relaxed)
+    async fn takes_a_connection(&self, _: SocketAddr) {
+        if self.takes_none.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
     }
     async fn recover(&self) -> Result<Recovery, NotRecovered> {
         let recovery = self.recovery.lock().unwrap().take();

@@ -3,7 +3,7 @@
 use crate::harness::{Harness, answer, config, name};
 use driver::uplink::Record;
 use linux::output::lines::Stream;
-use linux::warden_link::client::{Ended, Started};
+use linux::warden_link::client::{Ended, Rest, Started};
 use linux::warden_link::run::FoundOutput;
 use linux::warden_link::surviving::{FoundMarks, FoundRun, NotRecovered, Notice, Recovery};
 use linux::warden_link::{RecordFile, RunRecord};
@@ -105,6 +105,18 @@ async fn calls_wait_until_it_is_known_what_was_found_and_get_it() {
     assert_eq!(answer(&records, 1_000), Some(&Outcome::Done));
     let in_use = harness.driver.directory.acquire("a").unwrap();
     assert_eq!((in_use.port, in_use.run), (50_009, *run));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn one_that_falls_asleep_for_the_host_before_is_woken() {
+    let mut harness = Harness::surviving(config());
+    harness.driver.recover(1_000);
+    let (run, _end) = found(9, "a", READY);
+    harness.finds(recovery(vec![run])).await;
+    let run = harness.driver.directory.acquire("a").unwrap().run;
+    let slept = Rest::Slept { depth: warden::Depth::Frozen, rss_bytes: 1 };
+    harness.rested(run, slept).await;
+    assert_eq!(harness.rests(), [(9, None)]);
 }
 
 #[tokio::test(flavor = "current_thread")]

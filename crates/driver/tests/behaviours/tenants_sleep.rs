@@ -84,6 +84,23 @@ async fn a_wake_that_overtakes_the_fall_leaves_one_answer_each() {
 }
 
 #[tokio::test]
+async fn a_tree_that_stands_only_after_its_wake_is_woken_again() {
+    let mut harness = harness_with(sleep());
+    let run = falling(&mut harness).await;
+    let call = tokio::spawn(harness.driver.ensure("a"));
+    harness.run_tasks().await;
+    assert_eq!(harness.rests(), [(run.0, None)]);
+    // There was no room for the order to sleep, and the other one has overtaken it.
+    harness.rested(run, Rest::Awake).await;
+    assert_eq!(call.await.unwrap().unwrap().run, run);
+    harness.rested(run, SLEPT).await;
+    assert_eq!(harness.rests(), [(run.0, None)]);
+    harness.rested(run, Rest::Awake).await;
+    assert_eq!(harness.record_names(), [""; 0], "it did not sleep");
+    assert!(harness.driver.directory.acquire("a").is_some());
+}
+
+#[tokio::test]
 async fn a_wake_that_does_not_come_within_a_second_is_a_crash() {
     let mut harness = harness_with(sleep());
     let run = sleeping(&mut harness).await;
@@ -101,9 +118,24 @@ async fn a_tenant_that_was_woken_and_takes_no_connection_in_is_killed() {
     harness.machine.engine.takes_none.store(true, Relaxed);
     harness.ensure("a");
     harness.rested(run, Rest::Awake).await;
+    harness.pass(999).await;
     assert_eq!(harness.stops(), []);
-    pass(&harness, 100).await;
+    harness.pass(1).await;
     assert_eq!(harness.stops(), [(run.0, StopStage::Kill)]);
+}
+
+#[tokio::test]
+async fn a_tenant_that_was_woken_may_be_busy_with_the_page_of_a_visitor() {
+    let mut harness = harness_with(Sleep { after_ms: 5_000, ..sleep() });
+    let (run, port) = harness.running("a").await;
+    pass(&harness, 5_500).await;
+    harness.rested(run, SLEPT).await;
+    harness.machine.engine.takes_none.store(true, Relaxed);
+    harness.ensure("a");
+    harness.rested(run, Rest::Awake).await;
+    *harness.machine.engine.connected.lock().unwrap() = Some(BTreeSet::from([port]));
+    pass(&harness, 2_000).await;
+    assert_eq!(harness.stops(), []);
 }
 
 #[tokio::test]

@@ -21,6 +21,19 @@ use std::net::SocketAddr;
 /// from outside its tree. The time grows with the number of connections: not for a thread that
 /// must not block.
 pub fn of_tenants(tenants: &[(u16, Option<Root>)]) -> io::Result<Vec<bool>> {
+    look(tenants, |_| true)
+}
+
+/// The same of one tenant, and of connections that it has taken in: others wait in the kernel, and no
+/// process has their socket.
+pub fn taken_in_by(tenant: (u16, Option<Root>)) -> io::Result<bool> {
+    Ok(look(&[tenant], |end| end.inode != 0)?.contains(&true))
+}
+
+fn look(
+    tenants: &[(u16, Option<Root>)],
+    counts: impl Fn(&Connection) -> bool,
+) -> io::Result<Vec<bool>> {
     let connections = asked().or_else(|error| {
         tracing::debug!(%error, "sock_diag gave no connections; reading /proc/net instead");
         proc_net::connections()
@@ -28,7 +41,8 @@ pub fn of_tenants(tenants: &[(u16, Option<Root>)]) -> io::Result<Vec<bool>> {
     let inode_of: HashMap<(SocketAddr, SocketAddr), u64> =
         connections.iter().map(|end| ((end.local, end.remote), end.inode)).collect();
     let mut ends_at: HashMap<u16, Vec<&Connection>> = HashMap::new();
-    connections.iter().for_each(|end| ends_at.entry(end.local.port()).or_default().push(end));
+    let ends = connections.iter().filter(|end| counts(end));
+    ends.for_each(|end| ends_at.entry(end.local.port()).or_default().push(end));
     let own = OnceCell::new();
     let is_connected = |(port, root): &(u16, Option<Root>)| {
         let Some(ends) = ends_at.get(port) else { return false };
@@ -99,6 +113,20 @@ mod tests {
                 assert!(!ports(look).contains(&port), "{address}: the connection is closed");
             }
         }
+    }
+
+    #[test]
+    fn a_connection_is_taken_in_when_it_is_accepted() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let tenant = (address.port(), None);
+        let client = TcpStream::connect(address).unwrap();
+        assert_eq!(of_tenants(&[tenant]).unwrap(), [true]);
+        assert!(!taken_in_by(tenant).unwrap());
+        let accepted = server.accept().unwrap();
+        assert!(taken_in_by(tenant).unwrap());
+        drop((client, accepted));
+        assert!(!taken_in_by(tenant).unwrap());
     }
 
     #[test]

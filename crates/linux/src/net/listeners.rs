@@ -6,6 +6,7 @@ use crate::net::sock_diag::TCP_LISTEN;
 use crate::process::accounting::Root;
 use crate::process::children::children_of;
 use crate::process::descriptor_table;
+use crate::process::proc_stat;
 use std::collections::HashSet;
 use std::fs::DirEntry;
 use std::net::SocketAddr;
@@ -128,9 +129,16 @@ fn threads_of(pid: u32) -> impl Iterator<Item = u32> {
 
 fn descriptors(pid: u32, thread: u32, most: usize) -> io::Result<Vec<DirEntry>> {
     match fs::read_dir(format!("/proc/{pid}/task/{thread}/fd")) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        // What is left of a process that has ended is root's.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !has_ended(pid) => {
+            Err(error)
+        }
         descriptors => Ok(descriptors.into_iter().flatten().flatten().take(most).collect()),
     }
+}
+
+fn has_ended(pid: u32) -> bool {
+    proc_stat::of(pid).is_none_or(|stat| stat.has_ended)
 }
 
 /// The inodes of those descriptors that are sockets: links to `socket:[1234]`.
@@ -156,6 +164,29 @@ mod tests {
         assert!(expected.iter().all(|port| found.contains(port)), "{expected:?} in {found:?}");
         assert!(!found.contains(&client.local_addr().unwrap().port()));
         assert!(ports_of(u32::MAX).is_empty());
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "tests start processes")]
+    fn one_that_has_ended_and_was_not_waited_for_has_no_sockets() {
+        let mut child = std::process::Command::new("cat");
+        let mut child = child.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = child.id();
+        let as_another = move || {
+            let user = rustix::process::Uid::from_raw(65_534);
+            let _ = rustix::thread::set_thread_res_uid(user, user, user);
+            sockets_of(pid).map_err(|error| error.kind())
+        };
+        if rustix::process::geteuid().is_root() {
+            let seen = std::thread::spawn(as_another).join().unwrap();
+            assert_eq!(seen, Err(io::ErrorKind::PermissionDenied), "it is root's");
+        }
+        drop(child.stdin.take());
+        while !has_ended(pid) {
+            std::thread::yield_now();
+        }
+        assert_eq!(std::thread::spawn(as_another).join().unwrap(), Ok(Vec::new()));
+        child.wait().unwrap();
     }
 
     #[test]

@@ -50,6 +50,10 @@ struct Progress {
     speaks: Option<AnswerKind>,
 }
 
+/// How long a connection that is to be taken in may take to be made. The kernel itself tries again
+/// only after a second.
+const CONNECT_PATIENCE: Duration = Duration::from_millis(100);
+
 /// The sockets and counters of readiness, shared by all starts. Dropping a future that it returned
 /// cancels that wait; dropping the value closes its sockets.
 pub struct Readiness {
@@ -58,7 +62,7 @@ pub struct Readiness {
     off_thread: OffThread,
     /// Starts that are being waited for.
     waiting: AtomicU32,
-    /// Connections made by `takes_connections` so far.
+    /// Connections made by `takes_a_connection` so far.
     connected: AtomicU32,
 }
 
@@ -182,20 +186,23 @@ impl Readiness {
         self.listening.address_of(port).or_else(|| listening::read_address_of(port)).flatten()
     }
 
-    /// Whether the server takes a connection in within this time. One that refuses it, or closes
-    /// it, does, too: it runs.
-    pub async fn takes_connections(&self, server: SocketAddr, limit: Duration) -> bool {
-        let number = self.connected.fetch_add(1, Ordering::Relaxed);
-        let taken = async {
-            let connection = match self.requests.connect(server, number).await {
-                Ok(connection) => connection,
-                Err(error) => return tracing::debug!(%server, %error, "it takes no connection"),
-            };
-            if let Err(error) = accepting::until_taken(&connection, &self.off_thread).await {
-                tracing::debug!(%server, %error, "whether it takes connections in is unknown");
+    /// Connects to the server, and ends when it has taken the connection in. One that refuses it,
+    /// or closes it, does, too: it runs, or has closed its listener.
+    pub async fn takes_a_connection(&self, server: SocketAddr) {
+        let connection = loop {
+            let number = self.connected.fetch_add(1, Ordering::Relaxed);
+            match clock::timeout(CONNECT_PATIENCE, self.requests.connect(server, number)).await {
+                Some(Ok(connection)) => break connection,
+                Some(Err(error)) => {
+                    return tracing::debug!(%server, %error, "it takes no connection");
+                }
+                // So many visitors wait that there is no place for one more.
+                None => {}
             }
         };
-        clock::timeout(limit, taken).await.is_some()
+        if let Err(error) = accepting::until_taken(&connection, &self.off_thread).await {
+            tracing::debug!(%server, %error, "whether it takes connections in is unknown");
+        }
     }
 
     /// Describes, for the message of a time-out, what was found instead of an answer.
@@ -267,6 +274,8 @@ fn pause_after(waited: Duration, waiting: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::activity;
+    use tokio::net::{TcpSocket, TcpStream};
 
     #[test]
     fn a_start_is_looked_at_less_often_the_longer_it_takes_and_the_more_there_are() {
@@ -277,5 +286,43 @@ mod tests {
         assert_eq!(pause_after(ms(320), 7), ms(10), "which is longer anyway");
         assert_eq!(pause_after(ms(20_000), 1), LONGEST_PAUSE);
         assert_eq!(pause_after(at_once, 10_000), LONGEST_PAUSE);
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_queue_was_full_is_seen_to_take_a_connection_before_the_kernel_tries_again()
+     {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let server = socket.listen(1).unwrap();
+        let address = server.local_addr().unwrap();
+        let waiting = || {
+            let all = activity::backlogs().unwrap();
+            all.iter().find(|(port, _)| *port == address.port()).map_or(0, |(_, many)| *many)
+        };
+        let visitors: Vec<_> = (0..3).map(|_| tokio::spawn(TcpStream::connect(address))).collect();
+        while waiting() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let late = tokio::spawn(TcpStream::connect(address));
+        let readiness = Readiness::new(OffThread::default());
+        let ours = tokio::spawn(async move { readiness.takes_a_connection(address).await });
+        tokio::time::sleep(CONNECT_PATIENCE / 2).await;
+        let accepts = async {
+            loop {
+                let (accepted, _) = server.accept().await.unwrap();
+                tokio::spawn(async move {
+                    accepted.readable().await.unwrap();
+                    accepted.try_read(&mut [0; 2]).unwrap();
+                    accepted.readable().await
+                });
+            }
+        };
+        tokio::select! {
+            biased;
+            () = accepts => {}
+            _ = late => panic!("the kernel was first"),
+            seen = ours => seen.unwrap(),
+        }
+        drop(visitors);
     }
 }

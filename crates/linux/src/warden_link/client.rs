@@ -210,8 +210,8 @@ impl WardenClient {
         self.command(number, || Packet::Sleep(depth));
     }
 
-    /// Wakes a tenant. Answered by [`Rest::Awake`], unless it ends or is asked to. To be called again
-    /// only after that.
+    /// Wakes a tenant. Answered by [`Rest::Awake`], unless it ends or is asked to. May overtake an order
+    /// to sleep, which is answered after that then.
     pub fn wake(&self, number: u64) {
         self.command(number, || Packet::Wake);
     }

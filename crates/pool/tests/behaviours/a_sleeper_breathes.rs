@@ -94,6 +94,23 @@ fn a_breath_needs_no_room_and_a_stop_ends_it() {
 }
 
 #[test]
+fn one_that_waits_for_room_after_its_breath_leaves_others_to_be_paged_out() {
+    let (mut bench, run) = breathing(Config { max_concurrent: 1, ..config() });
+    let other = bench.asleep("b");
+    let in_use = bench.running("c");
+    bench.leases.begin_use(in_use);
+    bench.pass(60_000);
+    bench.handle(Input::Tick);
+    bench.fact(run, Fact::Roused);
+    assert!(rests(&bench.tick_when_due(), run, Depth::Frozen));
+    let (_, actions) = bench.ensure("a");
+    assert!(!wakes(&actions, run), "there is no room");
+    bench.fact(run, frozen());
+    let actions = bench.handle(Input::Pressure { is_short: true });
+    assert!(rests(&actions, other, Depth::PagedOut), "{actions:?}");
+}
+
+#[test]
 fn one_that_does_not_run_for_its_breath_has_crashed() {
     let (mut bench, run) = breathing(config());
     bench.tick_when_due();
