@@ -1,9 +1,10 @@
 // Each of these is started beside a tenant that has nothing to do: when that sleeps, they do not.
-import { createServer, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
 import { expect, test } from 'bun:test';
 import type { RuntimeSleep } from '@absolutejs/runtime';
-import { openWebSocket, type Pool } from '../support/processes/index.ts';
-import { asleep, createSleepyPool, started, TICKER } from '../support/sleep/pool.ts';
+import { openWebSocket, type Pool, until } from '../support/processes/index.ts';
+import { ask, asleep, createSleepyPool, started, TICKER, woken } from '../support/sleep/pool.ts';
 
 const UDP = `${TICKER}
 const { createSocket } = require('node:dgram');
@@ -59,6 +60,30 @@ test('an open WebSocket, for as long as it is open', async () => {
   await staysAwake(pool, 'a');
   socket.close();
   await asleep(pool, 'a');
+  await pool.dispose();
+});
+
+test('a connection at another port than its own, whose visitors wake it', async () => {
+  await using pool = createSleepyPool();
+  pool.tenants.add('a', {
+    'server.ts': `${TICKER}
+const beside = Bun.serve({ hostname: '127.0.0.1', port: 0, idleTimeout: 0, fetch: () => new Response('beside') });
+console.log('beside', beside.port);`,
+  });
+  await pool.runtime.ensure('a');
+  const line = await until('its port', () =>
+    pool.events.lines('a').find((text) => text.startsWith('beside ')),
+  );
+  const port = Number(line.split(' ')[1]);
+  const socket = connect(port, '127.0.0.1');
+  // Its server takes a connection in when there is something to read.
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await once(socket, 'data');
+  await staysAwake(pool, 'a');
+  socket.destroy();
+  await asleep(pool, 'a');
+  expect(await ask({ port })).toBe('beside');
+  await woken(pool, 'a');
   await pool.dispose();
 });
 

@@ -27,7 +27,7 @@ use tokio::task::AbortHandle;
 use warden::{Depth, Mark, StopStage};
 
 /// What a tree does by itself, and has used so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Looked {
     /// `None`, as below: it is gone, or cannot be seen.
     pub activity: Option<Activity>,

@@ -45,6 +45,8 @@ pub(crate) struct Sleeping {
     last_rest: u64,
     /// The same the other way round, for visitors. A run without a port has none.
     run_at: HashMap<u16, RunId>,
+    /// Ports besides its own at which a run listened when it was looked at last.
+    beside: RunMap<Vec<u16>>,
     /// The task that looks for visitors.
     watch: Option<AbortHandle>,
     /// Runs whose activity is to be looked at; `None` while no task looks.
@@ -57,7 +59,8 @@ pub(crate) struct Sleeping {
 
 /// A run that rests, or is about to.
 struct Resting {
-    port: u16,
+    /// Where visitors come to it.
+    ports: Vec<u16>,
     since_ms: u64,
     /// Which of all rests it is: counted anew when its tree stands.
     rest: u64,
@@ -80,11 +83,18 @@ impl Sleeping {
     fn rests(&mut self, run: RunId, port: u16, now_ms: u64) {
         self.last_rest += 1;
         let since_ms = self.resting.get(&run).map_or(now_ms, |resting| resting.since_ms);
-        let resting = Resting { port, since_ms, rest: self.last_rest, usage: None };
+        let beside = self.beside.get(&run).into_iter().flatten();
+        let ports: Vec<u16> = beside.copied().chain((port != 0).then_some(port)).collect();
+        self.run_at.extend(ports.iter().map(|port| (*port, run)));
+        let resting = Resting { ports, since_ms, rest: self.last_rest, usage: None };
         self.resting.insert(run, resting);
-        if port != 0 {
-            self.run_at.insert(port, run);
-        }
+    }
+
+    fn listens_beside(&mut self, run: RunId, ports: Vec<u16>) {
+        match ports.is_empty() {
+            true => self.beside.remove(&run),
+            false => self.beside.insert(run, ports),
+        };
     }
 
     /// The tree stands, as deep as it was told: what was read of it before is old.
@@ -97,7 +107,12 @@ impl Sleeping {
 
     fn is_up(&mut self, run: RunId, now_ms: u64) {
         if let Some(resting) = self.resting.remove(&run) {
-            self.run_at.remove(&resting.port);
+            for port in resting.ports {
+                // Another one may listen there at another address.
+                if self.run_at.get(&port) == Some(&run) {
+                    self.run_at.remove(&port);
+                }
+            }
             if let Some(marks) = self.cpu_marks.get_mut(&run) {
                 marks.has_slept(now_ms.saturating_sub(resting.since_ms));
             }
@@ -109,6 +124,7 @@ impl Sleeping {
         self.is_up(run, 0);
         self.orders.remove(&run);
         self.cpu_marks.remove(&run);
+        self.beside.remove(&run);
     }
 
     /// Takes the oldest order out, if it is one to sleep.

@@ -36,8 +36,8 @@ impl Pool {
             Fact::RestFailed => self.rest_failed(step, run),
             Fact::Roused => self.roused(step, run),
             Fact::RouseFailed => self.rouse_failed(step, run),
-            Fact::Activity { outgoing, udp, is_busy, seen } => {
-                let is_active = udp || is_busy || !seen;
+            Fact::Activity { outgoing, serves_beside, is_busy, seen } => {
+                let is_active = serves_beside || is_busy || !seen;
                 let has_outgoing = outgoing > 0;
                 self.activity_seen(step, run, Activity { has_outgoing, is_active });
             }

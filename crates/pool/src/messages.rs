@@ -112,9 +112,10 @@ pub enum Fact {
     /// forced to end, as crashed.
     RouseFailed,
     /// What it does by itself. Answers `Action::LookAtActivity`. `outgoing`: so many established
-    /// connections to elsewhere; `udp`: it listens on UDP; `is_busy`: it has used the CPU more than
-    /// a little, apart from its start and from requests; `seen`: whether all that could be seen.
-    Activity { outgoing: usize, udp: bool, is_busy: bool, seen: bool },
+    /// connections to elsewhere; `serves_beside`: it listens on UDP, or has visitors at other ports
+    /// than its own; `is_busy`: it has used the CPU more than a little, apart from its start and from
+    /// requests; `seen`: whether all that could be seen.
+    Activity { outgoing: usize, serves_beside: bool, is_busy: bool, seen: bool },
     /// The user's `shouldSleep` has answered.
     SleepAnswered { sleep: bool },
     /// The sleeper has a visitor in the backlog of its listener.

@@ -70,7 +70,11 @@ impl<M: Machine> Driver<M> {
         };
         let now =
             CpuMark { at_ms: self.machine.steady_ms(), wall_ms: self.machine.wall_ms(), cpu_ms };
+        let port = core.runs.get(&run).map_or(0, |handle| handle.port);
         let Some(sleeping) = &mut core.sleeping else { return };
+        let beside = |ports: Vec<u16>| ports.into_iter().filter(move |other| *other != port);
+        let is_visited = beside(activity.visited).next().is_some();
+        sleeping.listens_beside(run, beside(activity.ports).collect());
         let marks = sleeping.cpu_marks.entry(run).or_default();
         let shortest_ms = shortest_span_ms(sleep.after_ms);
         let is_busy = match marks.is_busy(touched_at_ms, now, shortest_ms) {
@@ -81,7 +85,7 @@ impl<M: Machine> Driver<M> {
         };
         let fact = Fact::Activity {
             outgoing: activity.outgoing,
-            udp: activity.listens_on_udp,
+            serves_beside: activity.listens_on_udp || is_visited,
             is_busy,
             seen: true,
         };
@@ -102,5 +106,5 @@ impl<M: Machine> Driver<M> {
 
 /// What cannot be seen keeps a tenant awake.
 fn unseen() -> Fact {
-    Fact::Activity { outgoing: 0, udp: false, is_busy: false, seen: false }
+    Fact::Activity { outgoing: 0, serves_beside: false, is_busy: false, seen: false }
 }

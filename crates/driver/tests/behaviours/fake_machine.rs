@@ -264,8 +264,8 @@ impl Engine for FakeEngine {
     }
     async fn look_at(&self, trees: Vec<Root>) -> io::Result<Vec<Looked>> {
         self.looks.fetch_add(1, Ordering::Relaxed);
-        let (activity, cpu_ms) = (Some(*self.activity.lock().unwrap()), self.cpu_ms_now());
-        Ok(trees.iter().map(|_| Looked { activity, cpu_ms }).collect())
+        let (activity, cpu_ms) = (Some(self.activity.lock().unwrap().clone()), self.cpu_ms_now());
+        Ok(trees.iter().map(|_| Looked { activity: activity.clone(), cpu_ms }).collect())
     }
     async fn cpu_ms_of(&self, trees: Vec<Root>) -> io::Result<Vec<Option<u64>>> {
         Ok(trees.iter().map(|_| self.cpu_ms_now()).collect())

@@ -10,6 +10,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use warden::{Depth, StopStage};
 
+/// A port besides those that the machine gives.
+const BESIDE: u16 = 9;
+
 const SLEPT: Rest = Rest::Slept { depth: Depth::Frozen, rss_bytes: 9_000 };
 
 fn sleep() -> Sleep {
@@ -154,6 +157,18 @@ async fn a_visitor_in_the_backlog_wakes_its_tenant_alone() {
 }
 
 #[tokio::test]
+async fn so_does_one_who_comes_to_another_port_of_it() {
+    let mut harness = harness_with(sleep());
+    let listens = Activity { ports: vec![BESIDE], ..Activity::default() };
+    *harness.machine.engine.activity.lock().unwrap() = listens;
+    let run = falling(&mut harness).await;
+    harness.rested(run, SLEPT).await;
+    *harness.machine.engine.backlogs.lock().unwrap() = vec![(BESIDE, 1)];
+    pass(&harness, 800).await;
+    assert_eq!(harness.rests(), [(run.0, None)]);
+}
+
+#[tokio::test]
 async fn what_gateways_keep_is_dropped_before_it_is_looked_for_and_at_the_fall() {
     let mut harness = harness_with(sleep());
     let dropped = Arc::new(Mutex::new(Vec::new()));
@@ -185,12 +200,13 @@ async fn a_tenant_in_use_keeps_its_connections() {
 #[tokio::test]
 async fn what_is_connected_busy_or_hears_datagrams_stays_awake() {
     let awake = [
-        Activity { outgoing: 1, listens_on_udp: false },
-        Activity { outgoing: 0, listens_on_udp: true },
+        Activity { outgoing: 1, ..Activity::default() },
+        Activity { listens_on_udp: true, ..Activity::default() },
+        Activity { ports: vec![BESIDE], visited: vec![BESIDE], ..Activity::default() },
     ];
     for activity in awake {
         let mut harness = harness_with(sleep());
-        *harness.machine.engine.activity.lock().unwrap() = activity;
+        *harness.machine.engine.activity.lock().unwrap() = activity.clone();
         harness.running("a").await;
         pass(&harness, 5_000).await;
         assert_eq!(harness.rests(), [], "{activity:?}");

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 /// What a tree does by itself over the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
     /// Established connections that it has made to processes outside it; by unix sockets also those
     /// that were made to it.
@@ -24,6 +24,10 @@ pub struct Activity {
     /// Anybody may send datagrams to it. A socket that is connected, as for a question to a name
     /// server, does not count.
     pub listens_on_udp: bool,
+    /// The ports at which it listens; none of a tree in another network namespace.
+    pub ports: Vec<u16>,
+    /// Those of its ports at which it has taken connections in from outside it.
+    pub visited: Vec<u16>,
 }
 
 /// The sockets of one network namespace.
@@ -53,7 +57,10 @@ pub fn of_trees(roots: &[Root]) -> io::Result<Vec<Option<Activity>>> {
             theirs.is_some() && theirs != namespace
         };
         match first.as_ref().filter(is_elsewhere) {
-            Some(pid) => Some(Sockets::read(pid).ok()?.activity(&own)),
+            Some(pid) => {
+                let theirs = Sockets::read(pid).ok()?.activity(&own);
+                Some(Activity { ports: Vec::new(), ..theirs })
+            }
             None => Some(ours.activity(&own)),
         }
     };
@@ -148,24 +155,23 @@ impl Sockets {
     fn activity(&self, own: &HashSet<u64>) -> Activity {
         let ports: HashSet<u16> =
             own.iter().filter_map(|inode| self.listening.get(inode)).copied().collect();
-        // A connection that was accepted has the port of its listener.
-        let is_made =
-            |end: &&Connection| own.contains(&end.inode) && !ports.contains(&end.local.port());
-        let made: Vec<&Connection> = self.established.iter().filter(is_made).collect();
-        let within: HashSet<(SocketAddr, SocketAddr)> = match made.is_empty() {
-            true => HashSet::new(),
-            false => {
-                let ends = self.established.iter().filter(|end| own.contains(&end.inode));
-                ends.map(|end| (end.local, end.remote)).collect()
-            }
-        };
+        let ends: Vec<&Connection> =
+            self.established.iter().filter(|end| own.contains(&end.inode)).collect();
+        let pairs: HashSet<(SocketAddr, SocketAddr)> =
+            ends.iter().map(|end| (end.local, end.remote)).collect();
+        let to_outside = ends.iter().filter(|end| !pairs.contains(&(end.remote, end.local)));
+        // A connection that was taken in has the port of its listener.
+        let (taken_in, made): (Vec<u16>, Vec<u16>) =
+            to_outside.map(|end| end.local.port()).partition(|port| ports.contains(port));
+        let visited: HashSet<u16> = taken_in.into_iter().collect();
         let leads_out =
             |end: &&UnixConnection| own.contains(&end.inode) && !own.contains(&end.peer);
         let unix = self.unix.iter().filter(leads_out).count();
-        let is_within = |end: &&&Connection| within.contains(&(end.remote, end.local));
         Activity {
-            outgoing: made.len() - made.iter().filter(is_within).count() + unix,
+            outgoing: made.len() + unix,
             listens_on_udp: own.iter().any(|inode| self.udp.contains(inode)),
+            ports: ports.into_iter().collect(),
+            visited: visited.into_iter().collect(),
         }
     }
 }
@@ -249,7 +255,7 @@ mod tests {
 
         fn activity(&self) -> Activity {
             let root = Root::Process(self.0.id());
-            let seen = of_trees(&[root]).unwrap()[0].unwrap();
+            let seen = of_trees(&[root]).unwrap()[0].clone().unwrap();
             let own = processes(root, usize::MAX).flat_map(|pid| sockets_of(pid).unwrap());
             let own: HashSet<u64> = own.collect();
             let in_proc = Sockets::read(&self.0.id().to_string()).unwrap().activity(&own);
@@ -279,6 +285,7 @@ print('visited', flush=True); sys.stdin.readline()
 made = [socket.create_connection(('127.0.0.1', {port})), socket.create_connection(('::1', {port}))]
 print('made', flush=True); sys.stdin.readline()
 made.pop().close(); print('one', flush=True); sys.stdin.readline()
+visitor.close(); print('left', flush=True); sys.stdin.readline()
 ",
             port = outside.local_addr().unwrap().port()
         );
@@ -286,12 +293,16 @@ made.pop().close(); print('one', flush=True); sys.stdin.readline()
         let port: u16 = tree.line().parse().unwrap();
         let _visitor = TcpStream::connect(("127.0.0.1", port)).unwrap();
         assert_eq!(tree.line(), "visited");
-        assert_eq!(tree.activity(), Activity::default());
+        let visited = Activity { ports: vec![port], visited: vec![port], ..Activity::default() };
+        assert_eq!(tree.activity(), visited);
         for (said, outgoing) in [("made", 2), ("one", 1)] {
             tree.go_on();
             assert_eq!(tree.line(), said);
-            assert_eq!(tree.activity(), Activity { outgoing, listens_on_udp: false });
+            assert_eq!(tree.activity(), Activity { outgoing, ..visited.clone() });
         }
+        tree.go_on();
+        assert_eq!(tree.line(), "left");
+        assert_eq!(tree.activity(), Activity { outgoing: 1, visited: vec![], ..visited });
     }
 
     #[test]
@@ -318,7 +329,11 @@ database.close(); print('closed', flush=True); sys.stdin.readline()
         let root = Root::Process(tree.0.id());
         for (said, outgoing) in [("pairs", 0), ("connected", 1), ("closed", 0)] {
             assert_eq!(tree.line(), said);
-            assert_eq!(of_trees(&[root]).unwrap()[0].unwrap().outgoing, outgoing, "{said}");
+            assert_eq!(
+                of_trees(&[root]).unwrap()[0].as_ref().unwrap().outgoing,
+                outgoing,
+                "{said}"
+            );
             tree.go_on();
         }
         drop(outside);

@@ -274,7 +274,7 @@ fn pause_after(waited: Duration, waiting: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::activity;
+    use crate::net::activity::Backlogs;
     use tokio::net::{TcpSocket, TcpStream};
 
     #[test]
@@ -296,7 +296,7 @@ mod tests {
         let server = socket.listen(1).unwrap();
         let address = server.local_addr().unwrap();
         let waiting = || {
-            let all = activity::backlogs().unwrap();
+            let all = Backlogs::default().look().unwrap();
             all.iter().find(|(port, _)| *port == address.port()).map_or(0, |(_, many)| *many)
         };
         let visitors: Vec<_> = (0..3).map(|_| tokio::spawn(TcpStream::connect(address))).collect();

@@ -3,7 +3,8 @@
 use crate::support::*;
 use pool::*;
 
-const CONNECTED: Fact = Fact::Activity { outgoing: 2, udp: false, is_busy: false, seen: true };
+const CONNECTED: Fact =
+    Fact::Activity { outgoing: 2, serves_beside: false, is_busy: false, seen: true };
 
 /// A sleeper that breathes.
 fn breathing(config: Config) -> (Bench, RunId) {

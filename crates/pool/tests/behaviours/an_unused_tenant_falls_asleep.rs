@@ -68,7 +68,12 @@ fn what_it_does_by_itself_keeps_it_awake() {
         let actions = bench.fact(run, activity);
         !rests(&actions, run, Depth::Frozen)
     };
-    let activity = |outgoing, udp, is_busy, seen| Fact::Activity { outgoing, udp, is_busy, seen };
+    let activity = |outgoing, serves_beside, is_busy, seen| Fact::Activity {
+        outgoing,
+        serves_beside,
+        is_busy,
+        seen,
+    };
     assert!(stays(Outgoing::Sleep, activity(0, true, false, true)), "it listens on UDP");
     assert!(stays(Outgoing::Sleep, activity(0, false, true, true)), "it uses the CPU");
     assert!(stays(Outgoing::Sleep, activity(0, false, false, false)), "it cannot be seen");

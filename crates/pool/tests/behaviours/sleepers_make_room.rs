@@ -41,7 +41,7 @@ fn one_that_is_kept_awake_leaves_the_next_one_to_be_asked_and_then_a_tenant_is_e
     bench.ensure("c");
     assert_eq!(bench.look(&[older]), [Action::LookForConnections]);
     assert_eq!(bench.look(&[]), [Action::LookAtActivity { run: newer }]);
-    let busy = Fact::Activity { outgoing: 0, udp: false, is_busy: true, seen: true };
+    let busy = Fact::Activity { outgoing: 0, serves_beside: false, is_busy: true, seen: true };
     let actions = bench.fact(newer, busy);
     assert_eq!(events(&actions), [Event::LruEvict { run: older }]);
 }

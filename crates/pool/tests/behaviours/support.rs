@@ -34,7 +34,8 @@ pub fn sleepy() -> Config {
 }
 
 /// It does nothing by itself.
-pub const QUIET: Fact = Fact::Activity { outgoing: 0, udp: false, is_busy: false, seen: true };
+pub const QUIET: Fact =
+    Fact::Activity { outgoing: 0, serves_beside: false, is_busy: false, seen: true };
 
 pub fn frozen() -> Fact {
     Fact::Rested { depth: Depth::Frozen, rss_bytes: 7_000 }

@@ -218,14 +218,14 @@ impl Book {
                 sleep.rouses -= 1;
                 run.cause = run.cause.or(Some(ExitReason::Crashed));
             }
-            Fact::Activity { outgoing: connections, udp, is_busy, seen } => {
+            Fact::Activity { outgoing: connections, serves_beside, is_busy, seen } => {
                 if sleep.asked.take_if(|asked| *asked == Asked::Activity).is_none() {
                     return;
                 }
                 sleep.answered_ms = now_ms;
                 sleep.has_outgoing = *connections > 0;
                 let stays = sleep.has_outgoing && outgoing == Some(Outgoing::Stay);
-                if *udp || *is_busy || !*seen || stays {
+                if *serves_beside || *is_busy || !*seen || stays {
                     sleep.kept_ms = Some(now_ms).filter(|_| is_ready);
                 } else {
                     sleep.quiet_step = step;
@@ -313,10 +313,10 @@ impl World<'_> {
         let percent = self.faults.active;
         let seen = !self.rng.chance(self.faults.unseen);
         let outgoing = usize::from(self.rng.chance(percent));
-        let udp = self.rng.chance(percent / 2);
+        let serves_beside = self.rng.chance(percent / 2);
         let is_busy = self.rng.chance(percent / 2);
         let after_ms = self.rng.delay_ms();
-        let fact = Fact::Activity { outgoing, udp, is_busy, seen };
+        let fact = Fact::Activity { outgoing, serves_beside, is_busy, seen };
         self.plan(after_ms, Happening::Fact(run, fact));
     }
 
