@@ -11,6 +11,8 @@ import { zramBytes } from './trees.ts';
 /** The guard of a tenant's own CPU time looks at ten seconds, of all tenants by turns. */
 const PATIENCE_MS = 180_000;
 const STARTS_AT_ONCE = 8;
+/** Nobody falls asleep again while the others of its round are asked. */
+const AFTER_MS = 1_000;
 
 export interface Host {
   pids: () => number[];
@@ -43,7 +45,7 @@ export async function withTenants<T>(
     ...(depth !== undefined && {
       sleep: {
         pageOutAfterMs: depth === 'frozen' ? 0 : 1,
-        ...(!isPatient && { afterMs: 1, minAwakeMs: 0 }),
+        ...(!isPatient && { afterMs: AFTER_MS, minAwakeMs: 0 }),
       },
     }),
   });
