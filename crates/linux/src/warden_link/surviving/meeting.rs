@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use rustix::thread::nanosleep;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -34,6 +34,9 @@ const LATE_MAX: usize = 10;
 const FENCE_AFTER_MS: u32 = 30_000;
 /// What the warden tells right after what it has kept is there by then.
 const FIRST_REPORTS_MS: i64 = 20;
+
+/// What a run that was found takes of descriptors, with the connections of its first request.
+const DESCRIPTORS_A_RUN: u32 = 7;
 
 /// A warden that obeys this host.
 pub struct Met {
@@ -214,8 +217,18 @@ fn is_readable(socket: &OwnedFd, within_ms: i64) -> io::Result<bool> {
     Ok(rustix::io::retry_on_intr(|| poll(&mut sockets, Some(&time)))? > 0)
 }
 
+/// With threads, the kernel lets each growth of a process's table of descriptors wait for all
+/// processors, some 10 ms, and the table grows by doubling. So it grows once. Where the limit does not
+/// allow that, it grows as it has to.
+fn make_room_for(runs: u32, socket: &OwnedFd) {
+    let more = runs.saturating_mul(DESCRIPTORS_A_RUN);
+    let highest = i32::try_from(more).unwrap_or(i32::MAX).saturating_add(socket.as_raw_fd());
+    let _ = rustix::io::fcntl_dupfd_cloexec(socket, highest);
+}
+
 /// Reads what the warden has kept.
 fn read_kept(socket: OwnedFd, warden: Pid, welcome: &Welcome) -> io::Result<Met> {
+    make_room_for(welcome.runs, &socket);
     let (mut found, mut listeners, mut early) = (Vec::new(), Vec::new(), Vec::new());
     let next = || {
         until_readable(&socket, warden, None)?;
@@ -330,5 +343,25 @@ impl FoundFile {
         let written = pieces;
         let output = FoundOutput { started, ended, rests, stdout, stderr, begun, written, ring };
         FoundRun { number, started, record, known, lines_lost, port, marks, output }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn there_is_room_for_the_descriptors_of_all_runs_before_the_first_comes() {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let table = |status: &str| -> u32 {
+            let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+            size.trim().parse().unwrap()
+        };
+        let runs = table(&status) / DESCRIPTORS_A_RUN + 1;
+        let highest = fs::File::open("/dev/null").unwrap();
+        make_room_for(runs, &highest.into());
+        let later = fs::read_to_string("/proc/self/status").unwrap();
+        assert!(table(&later) > table(&status), "{status}");
     }
 }
