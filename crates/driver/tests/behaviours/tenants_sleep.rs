@@ -73,29 +73,29 @@ async fn a_request_wakes_a_sleeper_and_is_answered_when_it_runs() {
     assert_eq!(harness.stops(), []);
 }
 
-#[tokio::test]
-async fn a_wake_that_overtakes_the_fall_leaves_one_answer_each() {
-    let mut harness = harness_with(sleep());
-    let run = falling(&mut harness).await;
+/// The keeper answers the order to wake alone.
+async fn woken_before_it_stands(harness: &mut Harness) -> RunId {
+    let run = falling(harness).await;
     let call = tokio::spawn(harness.driver.ensure("a"));
     harness.run_tasks().await;
     assert_eq!(harness.rests(), [(run.0, None)]);
-    // The keeper answers the order to wake alone.
     harness.rested(run, Rest::Awake).await;
     assert_eq!(call.await.unwrap().unwrap().run, run);
+    run
+}
+
+#[tokio::test]
+async fn a_wake_that_overtakes_the_fall_leaves_one_answer_each() {
+    let mut harness = harness_with(sleep());
+    woken_before_it_stands(&mut harness).await;
     assert_eq!(harness.record_names(), [""; 0], "it did not sleep");
 }
 
 #[tokio::test]
 async fn a_tree_that_stands_only_after_its_wake_is_woken_again() {
     let mut harness = harness_with(sleep());
-    let run = falling(&mut harness).await;
-    let call = tokio::spawn(harness.driver.ensure("a"));
-    harness.run_tasks().await;
-    assert_eq!(harness.rests(), [(run.0, None)]);
+    let run = woken_before_it_stands(&mut harness).await;
     // There was no room for the order to sleep, and the other one has overtaken it.
-    harness.rested(run, Rest::Awake).await;
-    assert_eq!(call.await.unwrap().unwrap().run, run);
     harness.rested(run, SLEPT).await;
     assert_eq!(harness.rests(), [(run.0, None)]);
     harness.rested(run, Rest::Awake).await;

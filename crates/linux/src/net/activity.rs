@@ -393,6 +393,8 @@ sys.stdin.readline()
             assert_eq!(looks.map(waiting), [0; 3]);
             assert!(!backlogs().unwrap().iter().any(|(at, _)| *at == port));
             let visitors = [(); 2].map(|()| TcpStream::connect(("127.0.0.1", port)).unwrap());
+            // The kernel puts them there a moment after the clients are told.
+            while waiting(backlogs) < 2 {}
             assert_eq!(looks.map(waiting), [2; 3], "{address}");
             let accepted = [server.accept().unwrap(), server.accept().unwrap()];
             assert_eq!(looks.map(waiting), [0; 3], "{address}");
@@ -411,6 +413,8 @@ sys.stdin.readline()
         };
         for _ in 0..3 {
             let visitor = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            // The kernel puts it there a moment after the client is told.
+            while waiting() == 0 {}
             assert_eq!([waiting(), waiting(), waiting(), waiting()], [1; 4]);
             drop((server.accept().unwrap(), visitor));
             assert_eq!([waiting(), waiting(), waiting(), waiting()], [0; 4]);
