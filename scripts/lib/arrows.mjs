@@ -60,6 +60,7 @@ const CRATES = {
   'crates/pool': [],
   'crates/warden': [],
   'crates/gateway': [],
+  'crates/fleet': [],
   'crates/linux': ['warden'],
   'crates/driver': ['linux', 'pool', 'warden'],
   '.': ['driver', 'gateway', 'linux', 'pool', 'warden'],
