@@ -60,6 +60,7 @@ const CRATES = {
   'crates/pool': [],
   'crates/warden': [],
   'crates/gateway': [],
+  'crates/store': [],
   'crates/linux': ['warden'],
   'crates/driver': ['linux', 'pool', 'warden'],
   '.': ['driver', 'gateway', 'linux', 'pool', 'warden'],
