@@ -61,8 +61,10 @@ const CRATES = {
   'crates/warden': [],
   'crates/gateway': [],
   'crates/fleet': [],
+  'crates/store': [],
   'crates/linux': ['warden'],
   'crates/driver': ['linux', 'pool', 'warden'],
+  'crates/member': ['fleet', 'linux', 'store'],
   '.': ['driver', 'gateway', 'linux', 'pool', 'warden'],
 };
 

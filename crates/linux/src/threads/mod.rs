@@ -1,5 +1,6 @@
 //! Clocks and pauses, and work off the engine's thread.
 
+pub mod alarm;
 pub mod clock;
 pub mod off_thread;
 pub(crate) mod pause;

@@ -1,0 +1,63 @@
+//! What the fleet orders from the store, in the store's own words, and the answers in the fleet's.
+
+use fleet::{Answer, Stamp};
+use store::{Outcome, Standing, Store, StoreError};
+
+/// Has the store carry out a transaction.
+pub async fn commit(store: &impl Store, transaction: fleet::Transaction) -> Answer {
+    match store.commit(in_store(transaction)).await {
+        Ok(Outcome::Committed { at }) => Answer::Committed { at: stamp(at) },
+        Ok(Outcome::Refused { at, read }) => Answer::Refused { at: stamp(at), read: all(read) },
+        Err(error) => failed(&error),
+    }
+}
+
+/// Has the store read some records.
+pub async fn read(store: &impl Store, keys: Vec<String>) -> Answer {
+    match store.read(keys).await {
+        Ok((at, records)) => Answer::Read { at: stamp(at), records: all(records) },
+        Err(error) => failed(&error),
+    }
+}
+
+/// What is known of an order that has no answer.
+fn failed(error: &StoreError) -> Answer {
+    tracing::debug!(%error, "the store");
+    match error {
+        StoreError::Unreachable(_) | StoreError::Denied(_) | StoreError::TooOld => {
+            Answer::Unreachable
+        }
+        StoreError::Unknown(_) | StoreError::WentBack { .. } | StoreError::Silent => {
+            Answer::Unknown
+        }
+    }
+}
+
+/// Where the store stands.
+pub fn stamp(at: Standing) -> Stamp {
+    Stamp { cluster: at.cluster, revision: at.revision }
+}
+
+/// A record, for the fleet.
+pub fn record(record: store::Record) -> fleet::Record {
+    let store::Record { key, value, created, modified } = record;
+    fleet::Record { key, value, created, modified }
+}
+
+fn all(records: Vec<Option<store::Record>>) -> Vec<Option<fleet::Record>> {
+    records.into_iter().map(|found| found.map(record)).collect()
+}
+
+fn in_store(transaction: fleet::Transaction) -> store::Transaction {
+    let fleet::Transaction { if_all, then, else_read } = transaction;
+    let if_all = if_all.into_iter().map(|compare| match compare {
+        fleet::Compare::Created { key, is } => store::Compare::Created { key, is },
+        fleet::Compare::CreatedIsNot { key, not } => store::Compare::CreatedIsNot { key, not },
+        fleet::Compare::Modified { key, is } => store::Compare::Modified { key, is },
+    });
+    let then = then.into_iter().map(|write| match write {
+        fleet::Write::Put { key, value } => store::Change::Put { key, value },
+        fleet::Write::Delete { key } => store::Change::Delete { key },
+    });
+    store::Transaction { if_all: if_all.collect(), then: then.collect(), else_read }
+}
