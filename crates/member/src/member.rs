@@ -45,14 +45,9 @@ impl Member {
         let (messages, inbox) = mpsc::unbounded_channel();
         let routes = Arc::new(Routes::new(&config.id));
         let fleet = Arc::new(Mutex::new(Fleet::new(config)));
-        let drive = Drive::new(
-            fleet.clone(),
-            routes.clone(),
-            Arc::new(store),
-            local,
-            peers,
-            on_event,
-        );
+        let store = Arc::new(store);
+        let (fleet_too, routes_too) = (fleet.clone(), routes.clone());
+        let drive = Drive { fleet: fleet_too, routes: routes_too, store, local, peers, on_event };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let work = move || runtime.block_on(drive.run(inbox));
         thread::Builder::new().name("fleet".to_owned()).spawn(work)?;

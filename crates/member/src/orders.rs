@@ -1,7 +1,7 @@
 //! What the fleet orders from the store, in the store's own words, and the answers in the fleet's.
 
-use fleet::{Answer, Stamp};
-use store::{Outcome, Standing, Store, StoreError};
+use fleet::{Answer, Input, Stamp};
+use store::{Batch, Event, News, Outcome, Standing, Store, StoreError};
 
 /// Has the store carry out a transaction.
 pub async fn commit(store: &impl Store, transaction: fleet::Transaction) -> Answer {
@@ -60,4 +60,37 @@ fn in_store(transaction: fleet::Transaction) -> store::Transaction {
         fleet::Write::Delete { key } => store::Change::Delete { key },
     });
     store::Transaction { if_all: if_all.collect(), then: then.collect(), else_read }
+}
+
+/// What a follower has told, for the fleet. That nothing is heard for a while is not told: a host
+/// that the store does not answer finds that out by its beats.
+///
+/// `cluster` is the store that was listed last: what a watch tells is of the same one.
+pub fn heard(news: News, cluster: &mut u64) -> Option<Input> {
+    match news {
+        News::Listed { at, records } => {
+            *cluster = at.cluster;
+            let records = records.into_iter().map(record).collect();
+            Some(Input::Listed { at: stamp(at), records })
+        }
+        News::Changed(Batch { revision, events }) => {
+            let changes = events.into_iter().map(change).collect();
+            Some(Input::Changed { at: Stamp { cluster: *cluster, revision }, changes })
+        }
+        News::Lost(error) => {
+            tracing::debug!(%error, "the store is not followed");
+            None
+        }
+    }
+}
+
+fn change(event: Event) -> fleet::Change {
+    let revision = event.modified();
+    match event {
+        Event::Put(put) => {
+            let record = record(put);
+            fleet::Change { key: record.key.clone(), revision, record: Some(record) }
+        }
+        Event::Deleted { key, .. } => fleet::Change { key, revision, record: None },
+    }
 }
