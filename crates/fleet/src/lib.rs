@@ -14,15 +14,34 @@
 
 #![forbid(unsafe_code)]
 
+mod claims;
+mod era;
 mod fleet;
+mod giving;
+mod invariants;
+mod keys;
+mod leave;
+mod membership;
 mod messages;
+mod observers;
+mod orders;
+mod picture;
+pub mod placement;
+mod planted;
+mod records;
+mod shedding;
+mod taking;
 mod terms;
 mod transaction;
+mod wants;
 
 pub use fleet::{Config, Fleet};
 pub use messages::{
     Action, AskId, CallId, Change, Event, HostView, Input, Key, Local, OrderId, Owner, Question,
     Reply, Want, Where, Why,
 };
+#[cfg(feature = "planted")]
+pub use planted::{ALL as BUGS, Bug, plant};
+pub use records::{CLAIMS, ERA, HOSTS};
 pub use terms::{CLOCK_RATE_PERCENT, Terms};
 pub use transaction::{Answer, Compare, Record, Stamp, Transaction, Write};

@@ -36,7 +36,8 @@ pub enum Input {
     Want { call: CallId, key: Key, want: Want },
     /// Whoever wanted the key has gone, and needs no answer.
     Abort { call: CallId, key: Key },
-    /// What the tenant of a key that is admitted here does now. A key is `Cold` when it is admitted.
+    /// What the tenant of a key that is admitted here does now. A key is `Cold` when it is admitted,
+    /// unless its tenant was prepared.
     Tenant { key: Key, is: Local },
     /// The tenant that `Action::Prepare` asked for is ready.
     Prepared { key: Key },
@@ -117,8 +118,9 @@ pub enum Question {
 /// What is answered to a [`Question`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The tenant is ready; `reservation` is the revision of the record in `moves/`.
-    Prepared { reservation: u64, epoch: u64 },
+    /// The tenant is ready; `reservation` is the revision of the record in `moves/`, and `session`
+    /// that of the host that has put it.
+    Prepared { session: u64, reservation: u64, epoch: u64 },
     /// It will not have it, or could not start it.
     Refused,
     /// Nobody knows: it could not be reached, or did not answer in time. (Of those that ask only.)
@@ -192,6 +194,8 @@ pub enum Why {
     StoreIsNew,
     /// Its record is of a newer version of this package than this host's.
     NewerVersion,
+    /// Its owner is among those that could not be reached, and has not been gone for long enough.
+    OwnerUnreachable,
     /// No host may have it: all drain, or were excluded.
     NoHost,
     /// It changed hands too often while it was looked for.
