@@ -118,6 +118,8 @@ export type Tenant = {
  * - `restarted`: stopped by `restart`
  * - `checkpointed`: stopped after `idleAfterMs` without activity, and saved by `checkpoint.driver`
  * - `replaced`: stopped because the process that `replace` has started serves in its place
+ * - `moved`: stopped because another host of the fleet serves its key, or this one has left the fleet
+ * - `fenced`: killed because this host lost its lease in the fleet
  */
 export type ExitReason =
   | 'crashed'
@@ -129,7 +131,9 @@ export type ExitReason =
   | 'disposed'
   | 'restarted'
   | 'checkpointed'
-  | 'replaced';
+  | 'replaced'
+  | 'moved'
+  | 'fenced';
 
 /** One line of a tenant's output. */
 export type RuntimeLogEvent = {
@@ -1159,7 +1163,7 @@ export type Runtime = {
    * when 100,000 keys wait already; `ERR_RUNTIME_SPAWN`, `ERR_RUNTIME_READINESS_TIMEOUT`,
    * `ERR_RUNTIME_PORT_TAKEN` or `ERR_RUNTIME_NO_PORT` when it did not start;
    * `ERR_RUNTIME_UNSUPPORTED` when nothing can be started on this host; with `survive`,
-   * `ERR_RUNTIME_IN_USE`; `ERR_RUNTIME_INVALID_OPTION` for invalid options, and `ERR_RUNTIME_ABORTED` once `signal` is
+   * `ERR_RUNTIME_IN_USE`; in a fleet, `ERR_RUNTIME_NOT_CLAIMED`; `ERR_RUNTIME_INVALID_OPTION` for invalid options, and `ERR_RUNTIME_ABORTED` once `signal` is
    * aborted.
    * @throws what your own `spawn` or `readiness` threw
    *
@@ -1380,6 +1384,11 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_DISPOSED'
   /** The call came after `drain`. */
   | 'ERR_RUNTIME_DRAINING'
+  /**
+   * Of a runtime in a fleet: the key is not claimed by this host. `host` and `address` are those of
+   * the host that serves it, if one does. `fleet.ensure` finds or makes one.
+   */
+  | 'ERR_RUNTIME_NOT_CLAIMED'
   /** The call's `signal` was aborted; the error's `cause` is its reason. */
   | 'ERR_RUNTIME_ABORTED'
   /** 100,000 keys wait to be started already. */
@@ -1470,6 +1479,10 @@ export type RuntimeError = Error & {
   pid?: number;
   /** With `ERR_RUNTIME_IN_USE`: the other version, if this one cannot speak with it. */
   version?: string;
+  /** With `ERR_RUNTIME_NOT_CLAIMED`: the host of the fleet that serves the key, if one does. */
+  host?: string;
+  /** With `ERR_RUNTIME_NOT_CLAIMED`: where that host's gateway answers other hosts. */
+  address?: string;
 };
 
 /**

@@ -294,6 +294,19 @@ export const draining = (key, method) =>
   );
 
 /**
+ * @param {string} key
+ * @param {import('./tenant/calls.js').Method} method
+ * @param {{ host: string, address: string } | null | undefined} owner the host that serves it
+ */
+export function notClaimed(key, method, owner) {
+  const why = owner ? `served by host "${owner.host}"` : 'not claimed by this host';
+  const message = `Tenant "${key}" is ${why} of the fleet; ${method}() refused: ask fleet.ensure`;
+  const { host, address } = owner ?? {};
+  const fields = host === undefined ? { key } : { key, host, address };
+  return withCode(new Error(message), 'NOT_CLAIMED', fields);
+}
+
+/**
  * Another host has the tenants of this name, or a warden of another version holds them.
  * @param {string} key of the call; empty if it concerns no key
  * @param {string} name of the option `survive`

@@ -40,6 +40,8 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {Map<(how?: { graceMs: number }) => Promise<void>, number>} gateways the `close` of
  *   each open gateway, and its `drainMs`
  * @property {Set<() => Promise<void>>} controls the `close` of each open control
+ * @property {{ where: (key: string) => { host: string, address: string } | null, close: () => Promise<void> } | undefined}
+ *   fleet that it is a part of
  * @property {readonly import('./observe/listen.js').Listener[]} listeners who are told what the
  *   user's callbacks are told
  * @property {(() => void) | undefined} hear sets the callbacks below, of the user and `listeners`
@@ -99,6 +101,7 @@ function createCore(settings, { close, leave }) {
     startsInHand: 0,
     gateways: new Map(),
     controls: new Set(),
+    fleet: undefined,
     listeners: [],
     hear: undefined,
     readHost: /** @type {Core['readHost']} */ (addon.readHost),

@@ -134,6 +134,8 @@ impl Functions<'_> {
 
     /// The functions for starts and stops.
     fn process_functions(&mut self) -> Result<()> {
+        // What processes of the key are told from those of other hosts by, in a fleet.
+        self.add("epoch", |driver, (key,): (String,)| driver.epoch_of(&key))?;
         self.add("mayStart", |driver, (key,): (String,)| driver.may_start(&key))?;
         // Called before each call that may lead to a start.
         self.add_plain("noteHost", |driver| driver.note_host())?;

@@ -16,6 +16,8 @@ const noExits: Record<ExitReason, number> = {
   restarted: 0,
   checkpointed: 0,
   replaced: 0,
+  moved: 0,
+  fenced: 0,
 };
 
 /** All but `uptimeMs`, which never stands still. */

@@ -43,6 +43,8 @@ export const EXIT_REASONS = /** @type {const} */ ([
   'restarted',
   'checkpointed',
   'replaced',
+  'moved',
+  'fenced',
 ]);
 
 /** @typedef {(typeof EXIT_REASONS)[number]} ExitReason */
@@ -128,6 +130,7 @@ export function readFailure(batch) {
  *   | { kind: 'disposed' }
  *   | { kind: 'inUse', pid: number, version: string | null }
  *   | { kind: 'notRecovered', reason: string }
+ *   | { kind: 'notAdmitted' }
  *   | { kind: 'draining' }
  *   | { kind: 'taken' }
  *   | { kind: 'exhausted', maxFailures: number, last: Failure }
@@ -150,31 +153,33 @@ export function readRefusal(batch) {
     case 2:
       return { kind: 'notRecovered', reason: batch.text() };
     case 3:
-      return { kind: 'draining' };
+      return { kind: 'notAdmitted' };
     case 4:
-      return { kind: 'taken' };
+      return { kind: 'draining' };
     case 5:
-      return { kind: 'exhausted', maxFailures: batch.number(), last: readFailure(batch) };
+      return { kind: 'taken' };
     case 6:
+      return { kind: 'exhausted', maxFailures: batch.number(), last: readFailure(batch) };
+    case 7:
       return {
         kind: 'backingOff',
         failures: batch.number(),
         retryAfterMs: batch.number(),
         last: readFailure(batch),
       };
-    case 7:
-      return { kind: 'overloaded', waiting: batch.number() };
     case 8:
-      return { kind: 'noRoomBeside' };
+      return { kind: 'overloaded', waiting: batch.number() };
     case 9:
+      return { kind: 'noRoomBeside' };
+    case 10:
       return {
         kind: 'startFailed',
         run: batch.bool() ? batch.number() : null,
         failure: readFailure(batch),
       };
-    case 10:
-      return { kind: 'stopRefused', run: batch.number(), failure: readFailure(batch) };
     case 11:
+      return { kind: 'stopRefused', run: batch.number(), failure: readFailure(batch) };
+    case 12:
       return { kind: 'stillTracked' };
     default:
       return unknown();

@@ -25,6 +25,8 @@ const REASONS = {
   restarted: 'was stopped to be started again',
   checkpointed: 'was saved and stopped: nobody used it',
   replaced: 'was replaced',
+  moved: 'was stopped: another host serves it',
+  fenced: 'was killed: its host lost its place in the fleet',
 };
 
 /**

@@ -23,7 +23,7 @@
 /** Every reason has a series from the start, so that its first increase is seen. */
 const REASONS = [
   ...['crashed', 'exited-clean', 'idle-killed', 'lru-evicted', 'killed', 'readiness-timeout'],
-  ...['disposed', 'restarted', 'checkpointed', 'replaced'],
+  ...['disposed', 'restarted', 'checkpointed', 'replaced', 'moved', 'fenced'],
 ];
 const NO_EXITS = Object.fromEntries(REASONS.map((reason) => [reason, 0]));
 

@@ -60,15 +60,22 @@ export function variablesOf(setting, key, add) {
 }
 
 /**
- * The environment that the user's `spawn` gets. `PORT` and `NODE_ENV` are set here, whatever the
- * setting says.
+ * The environment that the user's `spawn` gets. `PORT`, `NODE_ENV` and, in a fleet, `ABSOLUTE_EPOCH`
+ * are set here, whatever the setting says.
  * @param {EnvSetting} setting
  * @param {string} key
  * @param {number} port
+ * @param {string | null | undefined} epoch
  * @returns {Record<string, string>}
  */
-export function environmentOf(setting, key, port) {
-  return { ...variablesFor(setting, key), NODE_ENV: 'production', PORT: String(port) };
+export function environmentOf(setting, key, port, epoch) {
+  const own = { NODE_ENV: 'production', PORT: String(port) };
+  const variables = /** @type {Record<string, string>} */ ({
+    ...variablesFor(setting, key),
+    ...own,
+  });
+  if (typeof epoch === 'string') variables.ABSOLUTE_EPOCH = epoch;
+  return variables;
 }
 
 /** @param {EnvSetting} setting @param {string} key @returns {Record<string, string>} */

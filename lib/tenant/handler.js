@@ -312,7 +312,7 @@ async function startAsked(core, run) {
  * @param {Run} run
  * @param {import('./environment.js').EnvSetting} env
  */
-function startWith({ settings, native, external, tracing, wake }, run, env) {
+function startWith({ settings, native, external, tracing, wake, fleet }, run, env) {
   if (settings.spawn === undefined) {
     native.launch(
       run.id,
@@ -320,7 +320,7 @@ function startWith({ settings, native, external, tracing, wake }, run, env) {
     );
     wake();
   } else {
-    const variables = environmentOf(env, run.key, run.port);
+    const variables = environmentOf(env, run.key, run.port, fleet && native.epoch(run.key));
     tracing?.setTraceparent(run, variables);
     external.start(run, directoryOf(settings.root, run.key), variables);
   }

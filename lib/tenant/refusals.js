@@ -46,6 +46,8 @@ function errorOf(core, { key, method }, refusal, output) {
       return errors.inUse(key, name, refusal.pid, refusal.version);
     case 'notRecovered':
       return errors.notRecovered(key, name, refusal.reason);
+    case 'notAdmitted':
+      return errors.notClaimed(key, method, core.fleet?.where(key));
     case 'taken':
       return errors.taken(key);
     case 'noRoomBeside':

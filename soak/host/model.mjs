@@ -45,6 +45,8 @@ const STOPPED = new Set([
   'disposed',
   'idle-killed',
   'lru-evicted',
+  'moved',
+  'fenced',
 ]);
 
 /** Live tenants by port, in all runtimes of the host. @type {Map<number, string>} */

@@ -92,7 +92,7 @@ impl tenants::InUse for Tenant {
 fn refused(refusal: pool::Refusal) -> Refusal {
     use pool::Refusal::*;
     match refusal {
-        Disposed | Draining | InUse { .. } | NotRecovered { .. } => {
+        Disposed | NotAdmitted | Draining | InUse { .. } | NotRecovered { .. } => {
             Refusal::new(503, Why::Draining).retry_after(SOON_MS)
         }
         BackingOff { retry_after_ms, .. } => {

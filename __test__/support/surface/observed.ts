@@ -19,7 +19,7 @@ export const noExits: Record<ExitReason, number> = {
     killed: 0,
     'readiness-timeout': 0,
   },
-  ...{ disposed: 0, restarted: 0, checkpointed: 0, replaced: 0 },
+  ...{ disposed: 0, restarted: 0, checkpointed: 0, replaced: 0, moved: 0, fenced: 0 },
 };
 
 export const noTenants: Record<TenantState, number> = {

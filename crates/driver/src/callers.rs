@@ -19,11 +19,16 @@ const FIRST_IN_RUST: CallId = 1 << 63;
 /// The answer to a call in Rust: the tenant, in use already, or why there is none.
 pub type Answer = Result<InUse, Refusal>;
 
+/// The answer to a call in Rust that waits for an end.
+pub type Ended = Result<(), Refusal>;
+
 /// The calls in Rust without an answer. Behind the driver's lock.
 #[derive(Default)]
 pub(crate) struct Callers {
     opened: u64,
     waiting: HashMap<CallId, Waiting>,
+    /// Those that wait for an end, and not for a tenant.
+    ends: HashMap<CallId, oneshot::Sender<Ended>>,
 }
 
 /// A call in Rust.
@@ -47,11 +52,24 @@ impl Callers {
     }
 
     fn open(&mut self, key: Key) -> (CallId, oneshot::Receiver<Answer>) {
-        let call = FIRST_IN_RUST + self.opened;
-        self.opened += 1;
+        let call = self.next_call();
         let (answer, answered) = oneshot::channel();
         self.waiting.insert(call, Waiting { key, answer });
         (call, answered)
+    }
+
+    /// Opens a call that waits for an end.
+    pub fn open_end(&mut self) -> (CallId, oneshot::Receiver<Ended>) {
+        let call = self.next_call();
+        let (answer, answered) = oneshot::channel();
+        self.ends.insert(call, answer);
+        (call, answered)
+    }
+
+    fn next_call(&mut self) -> CallId {
+        let call = FIRST_IN_RUST + self.opened;
+        self.opened += 1;
+        call
     }
 
     /// Takes a call out, to be answered.
@@ -108,13 +126,22 @@ impl<M: Machine> Driver<M> {
     }
 
     /// Answers a call in Rust. Its tenant is in use from here on. If the same step of the pool has
-    /// claimed the tenant for a stop, the call is fed again and waits for the next start.
+    /// claimed the tenant for a stop, the call is fed again and waits for the next start; if its key is
+    /// held, it is put aside.
     pub(crate) fn settle_in_rust(
         &self,
         core: &mut Core<M>,
         call: CallId,
         outcome: Outcome,
     ) -> Option<Input> {
+        if let Some(ended) = core.callers.ends.remove(&call) {
+            // Whoever asked for it may not wait.
+            let _ = ended.send(match outcome {
+                Outcome::Refused(refusal) => Err(refusal),
+                _ => Ok(()),
+            });
+            return None;
+        }
         let waiting = core.callers.take(call)?;
         let run = match outcome {
             Outcome::Tenant(run) => run,
@@ -122,7 +149,7 @@ impl<M: Machine> Driver<M> {
                 waiting.answer(Err(refusal));
                 return None;
             }
-            Outcome::Done => unreachable!("calls in Rust are for a tenant"),
+            Outcome::Done => unreachable!("it waits for a tenant"),
         };
         let tenant = core.runs.get(&run).and_then(|handle| handle.tenant.as_ref());
         match tenant.and_then(|tenant| tenant.take_into_use()) {
@@ -133,7 +160,7 @@ impl<M: Machine> Driver<M> {
             None => {
                 let key = waiting.key.clone();
                 core.callers.keep(call, waiting);
-                Some(Input::Ensure { key, call })
+                core.hold_call(Input::Ensure { key, call })
             }
         }
     }

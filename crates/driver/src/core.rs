@@ -5,6 +5,7 @@ use crate::Driver;
 use crate::callers::Callers;
 use crate::engine_use::EngineUse;
 use crate::foreign::Watched;
+use crate::holds::Holds;
 use crate::leases::LeaseTable;
 use crate::machine::Machine;
 use crate::port_book::PortBook;
@@ -12,18 +13,24 @@ use crate::recipe::Host;
 use crate::run_handle::RunHandle;
 use crate::sleep::Sleeping;
 use crate::survival::Survival;
+use crate::tenant_facts::TenantFact;
 use crate::uplink::Record;
 use linux::process::accounting::Sampler;
 use linux::process::root_claim::RootClaim;
 use pool::{Action, CallId, Fact, Failure, Input, Pool, RunId, RunMap};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
 
 /// The state behind the driver's lock.
 pub(crate) struct Core<M: Machine> {
     pub pool: Pool,
     pub leases: LeaseTable,
     pub callers: Callers,
+    /// Keys whose callers wait.
+    pub holds: Holds,
+    /// Who hears what becomes of tenants.
+    pub hears_of_tenants: Option<UnboundedSender<TenantFact>>,
     /// Boxed: a map that grows moves its entries, and has room for twice as many.
     pub runs: RunMap<Box<RunHandle<M::Port>>>,
     pub ports: PortBook<M::Port>,

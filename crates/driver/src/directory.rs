@@ -151,6 +151,9 @@ impl<M: Machine> Driver<M> {
         let Some((lease, handle)) = core.leases.lease(run).zip(core.runs.get_mut(&run)) else {
             return;
         };
+        if core.holds.has(&handle.key) {
+            lease.hold();
+        }
         let tenant = Arc::new(Tenant {
             key: handle.key.clone(),
             run,

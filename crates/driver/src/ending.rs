@@ -17,6 +17,7 @@ impl<M: Machine> Driver<M> {
         let mut core = self.lock();
         core.dispose_calls.insert(call);
         self.feed_locked(&mut core, Input::Dispose { call });
+        self.end_holds(&mut core);
     }
 
     /// Ends the runtime without JavaScript, as when its worker was terminated: all processes are
@@ -34,6 +35,7 @@ impl<M: Machine> Driver<M> {
         } else {
             self.feed_locked(&mut core, Input::Abandon);
         }
+        self.end_holds(&mut core);
     }
 
     /// Releases everything after `dispose` was answered: ports, foreign processes, the engine and

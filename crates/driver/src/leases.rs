@@ -11,7 +11,8 @@
 //! time afterwards. Both take the second step after an atomic read-modify-write of `claimed`, so
 //! one of them always sees the other: no tenant that is being stopped is handed out.
 //!
-//! **Rust's side.** Count and claim are one word. A caller adds one, and the previous value tells
+//! **Rust's side.** Count and claim are one word. (A hold is a second claim, of the driver's: callers wait
+//! while the key is passed on to another host, and the pool's own claims come and go beside it.) A caller adds one, and the previous value tells
 //! it whether the tenant was claimed; the pool sets the claim, and then reads the count. So the
 //! claim sees a caller that was counted first, and a caller that came second sees the claim. What
 //! waits for a word that the claim has changed (the end of the last use, a revocation) is woken by
@@ -35,8 +36,14 @@ pub const LEASES_PER_CHUNK: usize = 1024;
 const CLAIMED: u32 = 1 << 31;
 /// The bit that says that the tenant is asked to end, in use or not.
 const REVOKED: u32 = 1 << 30;
+/// The bit that says that callers wait while its key is passed on, whatever the pool says.
+const HELD: u32 = 1 << 29;
 /// The other bits are the count of uses.
-const USES: u32 = !(CLAIMED | REVOKED);
+const USES: u32 = !(CLAIMED | REVOKED | HELD);
+
+/// Why JavaScript may not hand the tenant out: the bits of [`Chunk::claimed`].
+const CLAIMED_FOR_JS: i32 = 1;
+const HELD_FOR_JS: i32 = 2;
 
 /// A clock that returns milliseconds since the epoch.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -66,17 +73,17 @@ pub struct Lease {
     chunk: Arc<Chunk>,
     address: LeaseAddress,
     clock: WallClock,
-    /// The count of uses, and whether the tenant is [`CLAIMED`] and [`REVOKED`].
+    /// The count of uses, and whether the tenant is [`CLAIMED`], [`REVOKED`] and [`HELD`].
     state: AtomicU32,
-    /// Notified when the last use of a claimed tenant has ended, and when one is revoked.
+    /// Notified when the last use of a claimed or held tenant has ended, and when one is revoked.
     changed: Notify,
 }
 
 impl Lease {
-    /// Counts a use and returns true, unless the tenant is claimed. Each use that was counted is
+    /// Counts a use and returns true, unless the tenant is claimed or held. Each use that was counted is
     /// ended by one [`end_use`](Self::end_use).
     pub(crate) fn begin_use(&self) -> bool {
-        if self.state.fetch_add(1, Ordering::SeqCst) & CLAIMED != 0 {
+        if self.state.fetch_add(1, Ordering::SeqCst) & (CLAIMED | HELD) != 0 {
             // The claim may have seen this count. Then the pool takes the tenant for one in use:
             // it reopens its lease, or waits for the end of this use.
             self.count_out();
@@ -95,7 +102,7 @@ impl Lease {
 
     fn count_out(&self) {
         let before = self.state.fetch_sub(1, Ordering::SeqCst);
-        if before & CLAIMED != 0 && before & USES == 1 {
+        if before & (CLAIMED | HELD) != 0 && before & USES == 1 {
             self.changed.notify_waiters();
         }
     }
@@ -112,7 +119,7 @@ impl Lease {
         }
     }
 
-    /// Waits until no use of a claimed tenant is open.
+    /// Waits until no use of a claimed or held tenant is open.
     pub(crate) async fn until_unused(&self) {
         self.until(|state| state & USES == 0).await;
     }
@@ -155,13 +162,32 @@ impl Lease {
     }
 
     fn claim(&self) {
-        self.chunk.claimed[self.address.index].swap(1, Ordering::SeqCst);
+        self.for_js().fetch_or(CLAIMED_FOR_JS, Ordering::SeqCst);
         self.state.fetch_or(CLAIMED, Ordering::SeqCst);
     }
 
     fn reopen(&self) {
-        self.state.fetch_and(USES, Ordering::SeqCst);
-        self.chunk.claimed[self.address.index].swap(0, Ordering::SeqCst);
+        self.state.fetch_and(!(CLAIMED | REVOKED), Ordering::SeqCst);
+        self.for_js().fetch_and(!CLAIMED_FOR_JS, Ordering::SeqCst);
+    }
+
+    /// From now on the tenant is not handed out, until [`unhold`](Self::unhold).
+    pub(crate) fn hold(&self) {
+        self.for_js().fetch_or(HELD_FOR_JS, Ordering::SeqCst);
+        self.state.fetch_or(HELD, Ordering::SeqCst);
+    }
+
+    /// The tenant is handed out again, unless it is claimed. Not beside a claim: behind the driver's
+    /// lock, as that.
+    pub(crate) fn unhold(&self) {
+        let is_claimed = self.state.load(Ordering::SeqCst) & CLAIMED != 0;
+        let ends = if is_claimed { HELD } else { HELD | REVOKED };
+        self.state.fetch_and(!ends, Ordering::SeqCst);
+        self.for_js().fetch_and(!HELD_FOR_JS, Ordering::SeqCst);
+    }
+
+    fn for_js(&self) -> &AtomicI32 {
+        &self.chunk.claimed[self.address.index]
     }
 }
 
@@ -247,7 +273,7 @@ impl LeaseTable {
                 touched_at: [const { AtomicU64::new(0) }; LEASES_PER_CHUNK],
                 sequence: [const { AtomicU64::new(0) }; LEASES_PER_CHUNK],
                 touched_in_rust: [const { AtomicU64::new(0) }; LEASES_PER_CHUNK],
-                claimed: [const { AtomicI32::new(1) }; LEASES_PER_CHUNK],
+                claimed: [const { AtomicI32::new(CLAIMED_FOR_JS) }; LEASES_PER_CHUNK],
             }));
             self.free
                 .extend((0..LEASES_PER_CHUNK).rev().map(|index| LeaseAddress { chunk, index }));

@@ -10,6 +10,7 @@
     reason = "the addon is its one user; what is not plain from its name is documented"
 )]
 
+mod admission;
 pub mod board;
 pub mod callers;
 pub mod confinement;
@@ -19,6 +20,7 @@ pub mod directory;
 mod ending;
 mod engine_use;
 mod foreign;
+pub mod holds;
 pub mod leases;
 pub mod machine;
 mod port_assignment;
@@ -33,6 +35,7 @@ mod starts;
 mod stopping;
 mod supervision;
 mod survival;
+pub mod tenant_facts;
 pub mod tenant_settings;
 pub mod uplink;
 pub mod users;
@@ -42,6 +45,7 @@ use crate::callers::Callers;
 use crate::core::Core;
 use crate::directory::Directory;
 use crate::engine_use::EngineUse;
+use crate::holds::Holds;
 use crate::leases::LeaseTable;
 use crate::machine::{Linux, Machine};
 use crate::port_book::PortBook;
@@ -87,7 +91,8 @@ pub struct Settings {
 ///
 /// **Methods by section.** Inputs and queries: this file. Starts, and batches of records:
 /// `starts.rs`; their ports: `port_assignment.rs`. Readiness: `readiness.rs`. Stops:
-/// `stopping.rs`. Sleep: `sleep.rs`. Short memory: `shortage.rs`. Tenants that outlive their host: `survival.rs`. Usage, events and answers: `reports.rs`. Callers in Rust: `callers.rs`. The
+/// `stopping.rs`. Sleep: `sleep.rs`. Short memory: `shortage.rs`. Tenants that outlive their host: `survival.rs`. Usage, events and answers: `reports.rs`. Callers in Rust: `callers.rs`. What
+/// a fleet asks: `admission.rs`, `holds.rs`, `tenant_facts.rs`. The
 /// directory: `directory.rs`. Processes that the runtime did not start: `foreign.rs`. Variables
 /// and programs: `recipe.rs`. Deadlines: `deadlines.rs`. The engine: `engine_use.rs`. The end:
 /// `ending.rs`.
@@ -135,6 +140,8 @@ impl<M: Machine> Driver<M> {
             pool: Pool::new(settings.pool.clone()),
             leases: LeaseTable::new(Arc::new(move || clock.wall_ms())),
             callers: Callers::default(),
+            holds: Holds::default(),
+            hears_of_tenants: None,
             runs: RunMap::default(),
             ports: PortBook::default(),
             host: Host::default(),
@@ -236,7 +243,8 @@ impl<M: Machine> Driver<M> {
     /// is on the way.
     pub fn abort(self: &Arc<Self>, key: Key, call: CallId) -> bool {
         let mut core = self.lock();
-        let was_waiting = core.is_held(call) || core.pool.is_waiting(&key, call);
+        let was_waiting =
+            core.is_held(call) || core.holds.has_call(call) || core.pool.is_waiting(&key, call);
         self.feed_locked(&mut core, Input::Abort { key, call });
         was_waiting
     }

@@ -74,6 +74,28 @@ enum Search {
     Nowhere,
 }
 
+/// The variables of one start that nothing overrides.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnVariables<'a> {
+    pub port: u16,
+    /// Of the key's admission; `None` where all keys are admitted, and then a variable of this name is
+    /// like any other.
+    pub epoch: Option<&'a str>,
+}
+
+impl OwnVariables<'_> {
+    fn has(self, variable: &str) -> bool {
+        variable.starts_with("PORT=")
+            || variable.starts_with("NODE_ENV=")
+            || self.epoch.is_some() && variable.starts_with("ABSOLUTE_EPOCH=")
+    }
+
+    fn lines(self) -> impl Iterator<Item = String> {
+        let epoch = self.epoch.map(|epoch| format!("ABSOLUTE_EPOCH={epoch}"));
+        ["NODE_ENV=production".to_owned(), format!("PORT={}", self.port)].into_iter().chain(epoch)
+    }
+}
+
 impl Recipe {
     /// The directory of the key's tenant.
     pub(crate) fn directory_of(&self, key: &str) -> String {
@@ -81,27 +103,24 @@ impl Recipe {
         format!("{}{separator}{key}", self.root)
     }
 
-    /// The program of the tenant with these variables. `PORT` and `NODE_ENV` are set here,
-    /// whatever the variables say.
+    /// The program of the tenant with these variables, and with those that are set here whatever they
+    /// say.
     fn program(
         &self,
         key: &str,
-        port: u16,
+        own: OwnVariables<'_>,
         variables: &[String],
         its: Option<&TenantSettings>,
     ) -> Program {
         let its_command = its.and_then(|its| its.command.as_ref());
-        let is_ours =
-            |variable: &String| variable.starts_with("PORT=") || variable.starts_with("NODE_ENV=");
-        let ours = ["NODE_ENV=production".to_owned(), format!("PORT={port}")];
         Program {
             directory: self.directory_of(key),
             command: its_command.unwrap_or(&self.command).clone(),
             environment: variables
                 .iter()
-                .filter(|variable| !is_ours(variable))
+                .filter(|variable| !own.has(variable))
                 .cloned()
-                .chain(ours)
+                .chain(own.lines())
                 .collect(),
             has_path: variables.iter().any(|variable| variable.starts_with("PATH=")),
             runs_start_script: self.runs_start_script && its_command.is_none(),
@@ -173,11 +192,11 @@ impl<M: Machine> Driver<M> {
         &self,
         engine: &M::Engine,
         key: &str,
-        port: u16,
+        own: OwnVariables<'_>,
         variables: &[String],
         its: Option<&TenantSettings>,
     ) -> Result<Program, Failure> {
-        let mut program = self.settings.recipe.program(key, port, variables, its);
+        let mut program = self.settings.recipe.program(key, own, variables, its);
         let path = path_of(&program).unwrap_or_default().to_owned();
         let (bun, known) = {
             let host = &self.lock().host;
@@ -235,10 +254,14 @@ mod tests {
         }
     }
 
+    fn own(port: u16, epoch: Option<&str>) -> OwnVariables<'_> {
+        OwnVariables { port, epoch }
+    }
+
     fn program(variables: &[&str]) -> Program {
         let variables: Vec<String> =
             variables.iter().map(|&variable| variable.to_owned()).collect();
-        recipe("/srv").program("org/app", 4_000, &variables, None)
+        recipe("/srv").program("org/app", own(4_000, None), &variables, None)
     }
 
     fn bun(is_compiled: bool) -> HostBun {
@@ -248,13 +271,23 @@ mod tests {
     #[test]
     fn a_tenants_directory_is_its_key_below_the_root() {
         assert_eq!(program(&[]).directory, "/srv/org/app");
-        assert_eq!(recipe("/").program("app", 1, &[], None).directory, "/app");
+        assert_eq!(recipe("/").program("app", own(1, None), &[], None).directory, "/app");
     }
 
     #[test]
     fn port_and_node_env_replace_the_given_ones() {
         let environment = program(&["PORT=1", "A=PORT=2", "NODE_ENV=test", "PORTS=3"]).environment;
         assert_eq!(environment, ["A=PORT=2", "PORTS=3", "NODE_ENV=production", "PORT=4000"]);
+    }
+
+    #[test]
+    fn an_epoch_replaces_the_given_one() {
+        let variables = ["ABSOLUTE_EPOCH=1".to_owned(), "A=2".to_owned()];
+        let environment =
+            |epoch| recipe("/srv").program("app", own(4_000, epoch), &variables, None).environment;
+        let with = ["A=2", "NODE_ENV=production", "PORT=4000", "ABSOLUTE_EPOCH=27"];
+        assert_eq!(environment(Some("27")), with);
+        assert_eq!(environment(None)[..2], ["ABSOLUTE_EPOCH=1", "A=2"]);
     }
 
     #[test]

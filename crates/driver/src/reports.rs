@@ -228,16 +228,19 @@ impl<M: Machine> Driver<M> {
                 let at_ipv6 = handle.at_ipv6;
                 self.mark_ready(core, run, duration_ms);
                 self.enter_directory(core, run);
+                core.tell_ready(run);
                 Record::Ready { run, duration_ms, lease: core.leases.address(run)?, at_ipv6 }
             }
             Event::Adopt { run, .. } => {
                 self.find_address(core, run);
                 self.enter_directory(core, run);
+                core.tell_ready(run);
                 Record::Adopt { run, lease: core.leases.address(run)? }
             }
             Event::Restored { run, pid, port, duration_ms } => {
                 self.find_address(core, run);
                 self.enter_directory(core, run);
+                core.tell_ready(run);
                 Record::Restored { run, pid, port, duration_ms, lease: core.leases.address(run)? }
             }
             Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
@@ -314,6 +317,7 @@ impl<M: Machine> Driver<M> {
         }
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
+            core.tell_ended(&handle.key);
             if let Some(tenant) = handle.tenant.take() {
                 self.directory.remove(&tenant.key, run);
             }

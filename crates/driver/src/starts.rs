@@ -5,7 +5,7 @@ use crate::Driver;
 use crate::core::{Core, called_off, not_started};
 use crate::machine::{Engine, Machine};
 use crate::port_assignment::use_port;
-use crate::recipe::Variables;
+use crate::recipe::{OwnVariables, Variables};
 use crate::run_handle::RunHandle;
 use crate::supervision::Supervision;
 use crate::tenant_settings::TenantSettings;
@@ -13,7 +13,7 @@ use crate::uplink::Record;
 use linux::process::accounting::Root;
 use linux::warden_link::client::Started;
 use linux::warden_link::surroundings::Noted;
-use pool::{Adopted, CallId, Custody, Fact, Failure, ImageAnswer, Input, Key, RunId};
+use pool::{Adopted, CallId, Custody, Epoch, Fact, Failure, ImageAnswer, Input, Key, RunId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,9 +130,9 @@ impl<M: Machine> Driver<M> {
             Supervision::new(self.clone(), run, handle.tail.clone()?, log_room, forced);
         let (key, settings) = (handle.key.clone(), handle.settings.clone());
         let patience = self.readiness_timeout(handle);
-        let port = handle.port;
+        let (port, epoch) = (handle.port, core.pool.epoch_of(&key).cloned());
         let started_at_ms = self.machine.wall_ms();
-        Some(Launching { run, key, port, settings, patience, supervision, started_at_ms })
+        Some(Launching { run, key, port, epoch, settings, patience, supervision, started_at_ms })
     }
 
     /// Spawns the run's program and supervises it until its tree is reaped.
@@ -144,11 +144,12 @@ impl<M: Machine> Driver<M> {
         noted: Noted,
         turn: <M::Engine as Engine>::Turn,
     ) {
-        let Launching { run, key, port, settings, patience, mut supervision, started_at_ms } =
-            begun;
+        let Launching { run, key, settings, patience, mut supervision, started_at_ms, .. } = begun;
+        let (port, epoch) = (begun.port, begun.epoch);
         let its = settings.as_deref();
         let confined = async {
-            let program = self.program(engine, &key, port, variables, its).await?;
+            let own = OwnVariables { port, epoch: epoch.as_deref() };
+            let program = self.program(engine, &key, own, variables, its).await?;
             let mut program = match self.asked(its) {
                 None => program,
                 Some(asked) => self.confine(engine, run, program, asked, port, its).await?,
@@ -293,6 +294,8 @@ struct Launching<M: Machine> {
     run: RunId,
     key: Key,
     port: u16,
+    /// Of the key's admission, as it is at this moment.
+    epoch: Option<Epoch>,
     settings: Option<Arc<TenantSettings>>,
     /// How long it has until its program runs.
     patience: Duration,

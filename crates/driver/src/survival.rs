@@ -110,12 +110,14 @@ impl<M: Machine> Driver<M> {
 }
 
 impl<M: Machine> Core<M> {
-    /// Puts the input aside if it is a call, and what earlier hosts have left is not known yet.
+    /// Puts the input aside if it is a call, and what earlier hosts have left is not known yet, or its
+    /// key is held.
     pub(crate) fn hold_call(&mut self, input: Input) -> Option<Input> {
-        match &mut self.survival {
-            Some(survival) => survival.hold_call(input),
-            None => Some(input),
-        }
+        let input = match &mut self.survival {
+            Some(survival) => survival.hold_call(input)?,
+            None => input,
+        };
+        self.holds.keep(input)
     }
 
     /// Whether a call of `ensure` and its like waits for what earlier hosts have left.

@@ -13,8 +13,8 @@ const WAITING_KEYS: usize = 100_000;
 
 impl Pool {
     pub(crate) fn ensure(&mut self, step: &mut Step, key: Key, call: CallId) {
-        if self.disposal.is_some() && !planted(Bug::StartsAfterDispose) {
-            return self.refuse_as_closed(call);
+        if !planted(Bug::StartsAfterDispose) && self.turns_away(&key, call) {
+            return;
         }
         let Some(tenant) = self.tenants.get_mut(&key) else {
             return self.ensure_new(step, key, call);
@@ -64,7 +64,21 @@ impl Pool {
                     && matches!(tenant.state, State::Stopping(..) | State::Stranded(_))
             }
         };
-        is_wanted && !self.draining && self.failures.hold(key, now.steady_ms).is_none()
+        is_wanted
+            && self.is_admitted(key)
+            && !self.draining
+            && self.failures.hold(key, now.steady_ms).is_none()
+    }
+
+    /// Refuses a call for a tenant if the pool is over, or the key may have no process here.
+    pub(crate) fn turns_away(&mut self, key: &str, call: CallId) -> bool {
+        let is_over = self.disposal.is_some();
+        let turns_away = is_over || !self.is_admitted(key);
+        if turns_away {
+            let refusal = if is_over { self.closed_with() } else { Refusal::NotAdmitted };
+            self.refuse(call, refusal);
+        }
+        turns_away
     }
 
     fn ensure_new(&mut self, step: &mut Step, key: Key, call: CallId) {
@@ -75,8 +89,7 @@ impl Pool {
 
     /// Takes a process that is running already in as the key's tenant, as soon as there is room.
     pub(crate) fn adopt(&mut self, key: Key, call: CallId, process: Adopted) {
-        if self.disposal.is_some() {
-            self.refuse_as_closed(call);
+        if self.turns_away(&key, call) {
         } else if self.draining {
             self.refuse(call, Refusal::Draining);
         } else if self.tenants.contains_key(&key) || self.releases.get(&key).is_some() {
@@ -209,8 +222,8 @@ impl Pool {
     }
 
     pub(crate) fn restart(&mut self, step: &mut Step, key: Key, call: CallId) {
-        if self.disposal.is_some() {
-            return self.refuse_as_closed(call);
+        if self.turns_away(&key, call) {
+            return;
         }
         if self.draining {
             return self.refuse(call, Refusal::Draining);
@@ -247,7 +260,19 @@ impl Pool {
         if let Some(refusal) = self.failed_recovery() {
             return self.refuse(call, refusal);
         }
-        let beside = self.end_beside(step, &key, Cause::Killed);
+        self.end_key(step, key, Some(call), Cause::Killed);
+    }
+
+    /// Ends both trees of the key, with whatever could lead to another one. Settles the call when
+    /// they are gone.
+    pub(crate) fn end_key(
+        &mut self,
+        step: &mut Step,
+        key: Key,
+        call: Option<CallId>,
+        cause: Cause,
+    ) {
+        let beside = self.end_beside(step, &key, cause);
         if !planted(Bug::KillForgetsNoWarmth) {
             self.warm.take(&key);
         }
@@ -277,7 +302,7 @@ impl Pool {
             | State::Asleep(run, _)
             | State::Stranded(run) => {
                 let run = run.id;
-                self.begin_stop(step, run, Cause::Killed);
+                self.begin_stop(step, run, cause);
                 self.wait_for_end(run, call);
             }
             State::Retired(..) => unreachable!("what serves is not retired"),
@@ -285,16 +310,16 @@ impl Pool {
     }
 
     /// The key has no serving tree whose end a kill could wait for.
-    fn wait_for_beside(&mut self, beside: Option<RunId>, call: CallId) {
+    fn wait_for_beside(&mut self, beside: Option<RunId>, call: Option<CallId>) {
         match beside {
             Some(run) => self.wait_for_end(run, call),
-            None => self.settle(call, Outcome::Done),
+            None => call.into_iter().for_each(|call| self.settle(call, Outcome::Done)),
         }
     }
 
-    fn wait_for_end(&mut self, run: RunId, call: CallId) {
+    fn wait_for_end(&mut self, run: RunId, call: Option<CallId>) {
         if let State::Stopping(_, stop) = &mut self.tenant_of(run).state {
-            stop.kills.push(call);
+            stop.kills.extend(call);
         }
     }
 

@@ -21,8 +21,8 @@ impl Pool {
     /// A new release of the key is wanted: it is started beside the serving one, which goes on
     /// until the new one is ready, and `retire_ms` longer at most.
     pub(crate) fn deploy(&mut self, step: &mut Step, key: Key, call: CallId, retire_ms: u64) {
-        if self.disposal.is_some() {
-            return self.refuse_as_closed(call);
+        if self.turns_away(&key, call) {
+            return;
         }
         if self.draining {
             return self.refuse(call, Refusal::Draining);

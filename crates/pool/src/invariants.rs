@@ -27,6 +27,7 @@ impl Pool {
         self.calls_wait_only_where_they_will_be_answered()?;
         self.images_belong_to_runs()?;
         self.warm_keys_are_kept_in_one_place()?;
+        self.what_is_not_admitted_is_on_its_way_out()?;
         self.a_stop_always_goes_on()
     }
 
@@ -53,6 +54,21 @@ impl Pool {
             ensure(has_caller || !refuses, || format!("{} waits without a caller", tenant.key))?;
         }
         Ok(())
+    }
+
+    /// A key that is not admitted has no tree that serves or comes up, and none will come of it.
+    fn what_is_not_admitted_is_on_its_way_out(&self) -> Result<(), String> {
+        let is_leaving = |tree: &Tenant| {
+            let is_out =
+                matches!(tree.state, State::Retired(..) | State::Stopping(..) | State::Stranded(_));
+            is_out && tree.waiters.is_empty()
+        };
+        let stays = self.trees().find(|tree| !self.is_admitted(&tree.key) && !is_leaving(tree));
+        ensure(stays.is_none(), || format!("{stays:?} is not admitted"))?;
+        let of_trees = self.tenants.values().filter(|tenant| tenant.warm.is_some());
+        let mut warm = self.warm.keys().chain(of_trees.map(|tenant| &tenant.key));
+        let waiting = warm.find(|key| !self.is_admitted(key));
+        ensure(waiting.is_none(), || format!("{waiting:?} waits for a start, and is not admitted"))
     }
 
     fn count(&self, wanted: impl Fn(&Tenant) -> bool) -> usize {

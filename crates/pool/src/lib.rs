@@ -22,6 +22,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod backoff;
 mod calls;
 mod cost;
@@ -59,6 +60,7 @@ mod types;
 mod wake;
 mod warm;
 
+pub use admission::Epoch;
 pub use backoff::Backoff;
 pub use gate::GateConfig;
 pub use history::{History, LastExit};

@@ -1,7 +1,7 @@
 //! What goes into the pool and what comes out of it.
 #![allow(missing_docs, reason = "each variant says what its fields mean")]
 
-use crate::{Adopted, CallId, Depth, Key, Recovered, Release, RunId, RunRules};
+use crate::{Adopted, CallId, Depth, Epoch, Key, Recovered, Release, RunId, RunRules};
 use std::sync::Arc;
 
 /// Everything the pool can be told.
@@ -32,6 +32,16 @@ pub enum Input {
     /// The key is to be up without a call that waits for it, now and from now on: it is started
     /// unless it runs, starts, or is being started again.
     Warm { key: Key },
+    /// Only admitted keys may have processes from now on (`admission.rs`), and none is yet: what there
+    /// is of others ends.
+    AdmitOnly,
+    /// The key is admitted; its processes are started with this epoch.
+    Admit { key: Key, epoch: Epoch },
+    /// The key is not admitted any more; settles when nothing of it is left.
+    Withdraw { key: Key, call: CallId },
+    /// No key is admitted any more, and every process is forced to end at once; settles when nothing
+    /// is being stopped any more.
+    Fence { call: CallId },
     /// The key's tenant is to count as used now, and to be awake. (A tenant that is awake is touched
     /// by its lease.)
     Touch { key: Key },
@@ -310,6 +320,8 @@ pub enum Refusal {
     InUse { pid: u32, version: Option<String> },
     /// It could not be found out what earlier hosts have left; the text says why.
     NotRecovered { reason: String },
+    /// The key may have no process here.
+    NotAdmitted,
     /// The runtime is draining.
     Draining,
     /// The key to be adopted has a process already, or is about to.
@@ -392,6 +404,10 @@ pub enum ExitReason {
     Checkpointed,
     /// A later release serves in its place.
     Replaced,
+    /// Its key was withdrawn: another host serves it, or will.
+    Moved,
+    /// This host may serve nothing any more.
+    Fenced,
 }
 
 impl ExitReason {
@@ -407,9 +423,8 @@ impl ExitReason {
         match self {
             Crashed => true,
             ExitedClean | ReadinessTimeout => false,
-            IdleKilled | LruEvicted | Killed | Disposed | Restarted | Checkpointed | Replaced => {
-                false
-            }
+            IdleKilled | LruEvicted | Killed | Disposed | Restarted | Checkpointed | Replaced
+            | Moved | Fenced => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The pool itself: its parts, the one way in, and what every step ends with.
 
+use crate::admission::Admissions;
 use crate::backoff::FailureBook;
 use crate::disposal::Disposal;
 use crate::eviction::Candidates;
@@ -18,7 +19,7 @@ use crate::tenant::{Cause, Run, State, Tenant, Waiter, Wants};
 use crate::timers::Timers;
 use crate::warm::WarmBook;
 use crate::{
-    CallId, Config, ExitReason, Failure, Key, KeyMap, Leases, Now, Release, RunId, RunMap,
+    CallId, Config, ExitReason, Failure, Key, KeyMap, Leases, Now, Release, RunId, RunMap, Usage,
 };
 use std::collections::BTreeSet;
 
@@ -54,7 +55,8 @@ pub struct Figures {
 
 /// The tenants of one runtime. The crate's page says how to drive it.
 ///
-/// Inputs are handled by file: calls in `calls.rs`, `deploys.rs` and `disposal.rs`, what an earlier
+/// Inputs are handled by file: calls in `calls.rs`, `deploys.rs` and `disposal.rs`, which keys may have
+/// processes in `admission.rs`, what an earlier
 /// host has left in `recovery.rs` and what this one leaves in `detachment.rs`, facts about runs in
 /// `facts.rs`, what follows from their end in `ends.rs`, answers about idle tenants in `idle.rs`,
 /// answers of the snapshot driver in `snapshots.rs`. Stops are in `stops.rs`, what waits before
@@ -67,6 +69,7 @@ pub struct Figures {
 #[derive(Debug)]
 pub struct Pool {
     pub(crate) config: Config,
+    pub(crate) admissions: Admissions,
     /// The serving tree of each key. Boxed: a map that grows moves its values, and reserves room
     /// for twice as many.
     pub(crate) tenants: KeyMap<Box<Tenant>>,
@@ -125,6 +128,7 @@ impl Pool {
             failures: FailureBook::new(config.backoff),
             histories: HistoryBook::default(),
             config,
+            admissions: Admissions::default(),
             tenants: KeyMap::default(),
             runs: RunMap::default(),
             endings: Endings::default(),
@@ -161,6 +165,10 @@ impl Pool {
             Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),
             Input::Warm { key } => self.warm_up(&mut step, key),
+            Input::AdmitOnly => self.admit_only(&mut step),
+            Input::Admit { key, epoch } => self.admit_key(key, epoch),
+            Input::Withdraw { key, call } => self.withdraw(&mut step, key, call),
+            Input::Fence { call } => self.fence(&mut step, call),
             Input::Touch { key } => self.touch(&mut step, &key),
             Input::Pressure { is_short } => self.heed_pressure(&step, is_short),
             Input::ClearBackoff { key } => self.clear_backoff(&step, key),
@@ -182,6 +190,7 @@ impl Pool {
         self.look(&step);
         self.watch_backlogs();
         self.settle_disposal();
+        self.settle_fences();
         std::mem::take(&mut self.actions)
     }
 
@@ -250,6 +259,28 @@ impl Pool {
     /// Whether the run serves its key, and may be handed out.
     pub fn is_ready(&self, run: RunId) -> bool {
         self.runs.contains_key(&run) && matches!(self.tree_of(run).state, State::Ready(_))
+    }
+
+    /// Whether the run serves its key, and sleeps.
+    pub fn is_asleep(&self, run: RunId) -> bool {
+        self.runs.contains_key(&run) && matches!(self.tree_of(run).state, State::Asleep(..))
+    }
+
+    /// What the tree of a live run used when it was last looked at.
+    pub fn usage_of(&self, run: RunId) -> Option<Usage> {
+        self.runs.contains_key(&run).then(|| self.tree_of(run).state.run()?.usage).flatten()
+    }
+
+    /// Whether the key has a process, or waits for one.
+    pub fn has(&self, key: &str) -> bool {
+        self.tenants.contains_key(key) || self.releases.get(key).is_some()
+    }
+
+    /// The live runs of the key: that of each of its trees which has one.
+    pub fn runs_of(&self, key: &str) -> impl Iterator<Item = RunId> {
+        let serving = self.tenants.get(key).map(|tenant| &tenant.state);
+        let second = self.releases.get(key).map(|beside| &beside.tree.state);
+        serving.into_iter().chain(second).filter_map(|state| Some(state.run()?.id))
     }
 
     /// Which release of its key a live run is of.

@@ -163,7 +163,7 @@ impl Pool {
     /// prepared it and the warden has answered; a start that waits for the snapshot driver goes on
     /// when that has answered or is late. Only a user's process may never appear: its stop has a
     /// deadline.
-    fn await_process(&mut self, step: &mut Step, id: RunId) {
+    pub(crate) fn await_process(&mut self, step: &mut Step, id: RunId) {
         if self.custody_of(id).owner == Owner::User {
             let patience_ms = self.grace_ms(id).saturating_mul(2);
             self.set_deadline(step, id, patience_ms);
@@ -192,7 +192,7 @@ impl Pool {
         let tenant = releases.tree_mut(tenants, &runs[&id], id);
         let State::Stopping(run, stop) = &mut tenant.state else { return };
         let stop_timeout_ms = run.stop_timeout_ms(config);
-        if stop_timeout_ms == 0 {
+        if stop_timeout_ms == 0 || stop.is_urgent {
             return self.force(id);
         }
         stop.enter(Stage::Asked);
@@ -294,13 +294,15 @@ impl Pool {
     fn give_up(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let ticket = self.next_ticket();
         let (key, serves) = (self.runs[&id].clone(), self.serves(id));
-        let now_ms = step.now.steady_ms;
+        let (now_ms, is_admitted) = (step.now.steady_ms, self.is_admitted(&key));
         let tenant = self.tenant_of(id);
         let stop = tenant.state.change(|state| match state {
             State::Stopping(run, stop) if run.was_ready && !serves => {
                 (State::Retired(run, now_ms), *stop)
             }
-            State::Stopping(run, stop) if run.was_ready || planted(Bug::StrandedIsHandedOut) => {
+            State::Stopping(run, stop)
+                if run.was_ready && is_admitted || planted(Bug::StrandedIsHandedOut) =>
+            {
                 (State::Ready(run), *stop)
             }
             State::Stopping(run, stop) => (State::Stranded(run), *stop),

@@ -76,7 +76,7 @@ pub(crate) enum State {
     Retired(Box<Run>, u64),
     /// Being ended. `Stop` is boxed, too: few runs are being ended at a time.
     Stopping(Box<Run>, Box<Stop>),
-    /// Never became ready, and ending it was refused. Tracked, never handed out.
+    /// Never became ready, or may not be here, and ending it was refused. Tracked, never handed out.
     Stranded(Box<Run>),
 }
 
@@ -184,6 +184,8 @@ pub(crate) struct Stop {
     pub failed_waiters: Vec<CallId>,
     /// The next process of this key takes the room over.
     pub keeps_room: bool,
+    /// It is forced as soon as there is a process, and not asked.
+    pub is_urgent: bool,
     /// It slept when its stop began, and so holds no room.
     pub is_roomless: bool,
     /// It is being woken, so that it can be asked to end.
@@ -213,6 +215,7 @@ impl Stop {
             failure: None,
             failed_waiters: Vec::new(),
             keeps_room: false,
+            is_urgent: false,
             is_roomless: false,
             slumber: None,
             is_unannounced: false,
@@ -275,6 +278,8 @@ pub(crate) enum Cause {
     Restarted,
     Saved,
     Replaced,
+    Moved,
+    Fenced,
     /// It sleeps, and did not wake.
     NotWoken,
 }
@@ -292,6 +297,8 @@ impl Cause {
             ExitReason::Restarted => Cause::Restarted,
             ExitReason::Checkpointed => Cause::Saved,
             ExitReason::Replaced => Cause::Replaced,
+            ExitReason::Moved => Cause::Moved,
+            ExitReason::Fenced => Cause::Fenced,
         })
     }
 
@@ -305,6 +312,8 @@ impl Cause {
             Cause::Restarted => ExitReason::Restarted,
             Cause::Saved => ExitReason::Checkpointed,
             Cause::Replaced => ExitReason::Replaced,
+            Cause::Moved => ExitReason::Moved,
+            Cause::Fenced => ExitReason::Fenced,
             Cause::NotWoken => ExitReason::Crashed,
         }
     }

@@ -170,7 +170,7 @@ impl WarmBook {
 impl Pool {
     /// The key is to be up without a caller.
     pub(crate) fn warm_up(&mut self, step: &mut Step, key: Key) {
-        if self.draining || self.disposal.is_some() {
+        if self.draining || self.disposal.is_some() || !self.is_admitted(&key) {
             return;
         }
         let Some(tenant) = self.tenants.get_mut(&key) else {

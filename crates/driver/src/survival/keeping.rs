@@ -14,7 +14,7 @@ use warden::Mark;
 
 /// Reasons, by the byte that stands for each in a mark; the first is 1. Later hosts read them: a
 /// new one is added at the end.
-const REASONS: [ExitReason; 10] = [
+const REASONS: [ExitReason; 12] = [
     ExitReason::Crashed,
     ExitReason::ExitedClean,
     ExitReason::IdleKilled,
@@ -25,6 +25,8 @@ const REASONS: [ExitReason; 10] = [
     ExitReason::Restarted,
     ExitReason::Checkpointed,
     ExitReason::Replaced,
+    ExitReason::Moved,
+    ExitReason::Fenced,
 ];
 
 pub(super) fn reason_of(detail: u8) -> Option<ExitReason> {

@@ -153,6 +153,7 @@ one_of! {
         Disposed,
         InUse { pid: u32, version: Option<String> },
         NotRecovered { reason: String },
+        NotAdmitted,
         Draining,
         Taken,
         Exhausted { max_failures: u64, last: Failure },
@@ -210,6 +211,8 @@ words! {
         Restarted = "restarted",
         Checkpointed = "checkpointed",
         Replaced = "replaced",
+        Moved = "moved",
+        Fenced = "fenced",
     }
 }
 

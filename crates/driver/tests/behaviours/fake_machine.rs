@@ -46,6 +46,8 @@ pub struct FakeEngine {
     /// The ports that were asked, and what for.
     pub asked: Mutex<Vec<(u16, String)>>,
     pub launched: AtomicUsize,
+    /// The variables of each launch.
+    pub environments: Mutex<Vec<Vec<String>>>,
     /// How much work was to be done on other threads.
     pub looks: AtomicUsize,
     pub stops: Mutex<Vec<(u64, StopStage)>>,
@@ -110,6 +112,7 @@ impl FakeMachine {
             probes: Mutex::default(),
             asked: Mutex::default(),
             launched: AtomicUsize::new(0),
+            environments: Mutex::default(),
             looks: AtomicUsize::new(0),
             stops: Mutex::default(),
             rests: Mutex::default(),
@@ -236,13 +239,14 @@ impl Engine for FakeEngine {
     async fn turn(&self) {}
     async fn supervise(
         &self,
-        _program: Program,
+        program: Program,
         _noted: Noted,
         _turn: (),
         _patience: Duration,
         _sink: &(impl RunSink + Send + Sync),
     ) {
         self.launched.fetch_add(1, Ordering::Relaxed);
+        self.environments.lock().unwrap().push(program.environment);
     }
     fn stop(&self, number: u64, stage: StopStage) {
         self.stops.lock().unwrap().push((number, stage));

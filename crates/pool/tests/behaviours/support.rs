@@ -125,6 +125,18 @@ impl Bench {
         self.call(|call| Input::Kill { key: key.into(), call })
     }
 
+    pub fn admit(&mut self, key: &str) -> Vec<Action> {
+        self.handle(Input::Admit { key: key.into(), epoch: "1".into() })
+    }
+
+    pub fn withdraw(&mut self, key: &str) -> (CallId, Vec<Action>) {
+        self.call(|call| Input::Withdraw { key: key.into(), call })
+    }
+
+    pub fn fence(&mut self) -> (CallId, Vec<Action>) {
+        self.call(|call| Input::Fence { call })
+    }
+
     pub fn dispose(&mut self) -> (CallId, Vec<Action>) {
         self.call(|call| Input::Dispose { call })
     }

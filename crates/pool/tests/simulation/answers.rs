@@ -198,6 +198,7 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
         Refusal::Taken => holds(call.must == Must::BeRefusedAsTaken, || {
             "only adopt hears that, and at once".into()
         }),
+        Refusal::NotAdmitted => Err("every key is admitted".into()),
         Refusal::InUse { .. } | Refusal::NotRecovered { .. } => Err("all is recovered".into()),
         Refusal::Overloaded { .. } => Err("too few wait for that".into()),
         Refusal::StillTracked { .. } => Err("only dispose hears that".into()),

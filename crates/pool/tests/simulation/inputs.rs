@@ -47,6 +47,10 @@ impl Book {
             Input::Absent { from_ms, to_ms } => self.absences.push((*from_ms, *to_ms)),
             Input::Detach { .. } => self.detach(),
             Input::Recover { .. } | Input::Refuse { .. } => {}
+            Input::AdmitOnly
+            | Input::Admit { .. }
+            | Input::Withdraw { .. }
+            | Input::Fence { .. } => unreachable!("every key is admitted"),
             Input::Tick => self.tick(),
             Input::Ensure { key, .. } => self.want_key(key_index(key)),
             Input::Deploy { .. } | Input::Adopt { .. } => {}
