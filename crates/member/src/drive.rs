@@ -23,7 +23,6 @@ const PULSE: &str = "followed";
 pub enum Message {
     Want { call: CallId, key: Key, want: Want, answer: oneshot::Sender<Where> },
     Abort { call: CallId, key: Key },
-    Tenant { key: Key, is: fleet::Local },
     Asked { from: Arc<str>, question: Question, answer: oneshot::Sender<Reply> },
     Drain { call: CallId, done: oneshot::Sender<()> },
     Close { call: CallId, done: oneshot::Sender<()> },
@@ -50,13 +49,13 @@ struct Callers {
 pub struct Drive<S, L, P> {
     pub fleet: Arc<Mutex<Fleet>>,
     pub routes: Arc<Routes>,
-    pub store: Arc<S>,
+    pub store: S,
     pub local: L,
     pub peers: P,
     pub on_event: OnEvent,
 }
 
-impl<S: Store, L: Local, P: Peers> Drive<S, L, P> {
+impl<S: Store + Clone, L: Local, P: Peers> Drive<S, L, P> {
     /// Goes on until the last member is dropped. Errors: no descriptor was left for the timer.
     pub async fn run(self, messages: mpsc::UnboundedReceiver<Message>) -> io::Result<()> {
         let alarm = Alarm::new()?;
@@ -68,6 +67,7 @@ impl<S: Store, L: Local, P: Peers> Drive<S, L, P> {
         let mut driven =
             Driven { drive: self, outcomes, callers, hosts, follower, followers, cluster };
         driven.follow();
+        driven.watch();
         driven.run(alarm, messages, results).await
     }
 }
@@ -86,7 +86,7 @@ struct Driven<S, L, P> {
     cluster: u64,
 }
 
-impl<S: Store, L: Local, P: Peers> Driven<S, L, P> {
+impl<S: Store + Clone, L: Local, P: Peers> Driven<S, L, P> {
     async fn run(
         &mut self,
         mut alarm: Alarm,
@@ -143,7 +143,6 @@ impl<S: Store, L: Local, P: Peers> Driven<S, L, P> {
                 }
                 Input::Abort { call, key }
             }
-            Message::Tenant { key, is } => Input::Tenant { key, is },
             Message::Asked { from, question, answer } => {
                 self.callers.asks += 1;
                 let ask = AskId(self.callers.asks);
@@ -175,14 +174,14 @@ impl<S: Store, L: Local, P: Peers> Driven<S, L, P> {
             Action::Commit { order, transaction } => {
                 let store = drive.store.clone();
                 self.begin(async move {
-                    let answer = orders::commit(&*store, transaction).await;
+                    let answer = orders::commit(&store, transaction).await;
                     Input::Answered { order, answer }
                 });
             }
             Action::Read { order, keys } => {
                 let store = drive.store.clone();
                 self.begin(async move {
-                    let answer = orders::read(&*store, keys).await;
+                    let answer = orders::read(&store, keys).await;
                     Input::Answered { order, answer }
                 });
             }
@@ -273,6 +272,14 @@ impl<S: Store, L: Local, P: Peers> Driven<S, L, P> {
         if let Some(before) = self.follower.replace(following) {
             before.abort();
         }
+    }
+
+    /// Hears what becomes of tenants.
+    fn watch(&self) {
+        let outcomes = self.outcomes.clone();
+        tokio::spawn(self.drive.local.watch(move |key, is| {
+            let _ = outcomes.send(Outcome::Input(Input::Tenant { key, is }));
+        }));
     }
 
     /// Work that ends with something to tell the value.

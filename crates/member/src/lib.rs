@@ -18,11 +18,13 @@ mod local;
 mod member;
 mod orders;
 mod peers;
+mod questions;
 mod routes;
 mod token;
 
 pub use local::Local;
 pub use member::{Member, OnEvent, Wanted};
 pub use peers::Peers;
+pub use questions::{question_from_text, question_to_text, reply_from_text, reply_to_text};
 pub use routes::{Host, Owner, Routes};
 pub use token::token_for;

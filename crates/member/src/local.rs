@@ -5,6 +5,12 @@ use fleet::Key;
 /// The tenants of this host. Each method begins its work at once, and is called on the member's
 /// thread; a future resolves when the work is done. None of them may take long before it returns.
 pub trait Local: Send + Sync + 'static {
+    /// Tells what becomes of tenants, until it is dropped: it runs for as long as the member does.
+    fn watch(
+        &self,
+        tell: impl Fn(Key, fleet::Local) + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static;
+
     /// From now on the key's tenant may be started and used here, with this epoch.
     fn admit(&self, key: &Key, epoch: u64);
 

@@ -35,7 +35,7 @@ struct Shared {
 impl Member {
     /// Joins the fleet, in a thread of its own, which goes on trying while the store does not
     /// answer. Errors: the thread could not be started.
-    pub fn open<S: Store>(
+    pub fn open<S: Store + Clone>(
         config: Config,
         store: S,
         local: impl Local,
@@ -45,7 +45,6 @@ impl Member {
         let (messages, inbox) = mpsc::unbounded_channel();
         let routes = Arc::new(Routes::new(&config.id));
         let fleet = Arc::new(Mutex::new(Fleet::new(config)));
-        let store = Arc::new(store);
         let (fleet_too, routes_too) = (fleet.clone(), routes.clone());
         let drive = Drive { fleet: fleet_too, routes: routes_too, store, local, peers, on_event };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -66,11 +65,6 @@ impl Member {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Want { call, key: key.clone(), want, answer });
         Wanted { member: self.clone(), call, key, answered: Some(answered) }
-    }
-
-    /// What the tenant of a key that is admitted here does now.
-    pub fn tell(&self, key: Key, is: fleet::Local) {
-        self.send(Message::Tenant { key, is });
     }
 
     /// Another host, which has shown that it is one, asks.

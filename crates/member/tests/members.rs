@@ -1,0 +1,228 @@
+//! Members of one fleet in one process, with a store in memory, tenants that are only written down,
+//! and a way from host to host that can be cut.
+
+use fleet::{Config, Event, Key, Question, Reply, Terms, Want, Where};
+use member::{Local, Member, Peers};
+use std::collections::{BTreeMap, HashMap};
+use std::future::{Ready, ready};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use store::MemoryStore;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+const LEASE_MS: u64 = 1_000;
+const LONG: Duration = Duration::from_secs(30);
+
+/// The tenants of a host: which keys are admitted, with which epoch.
+#[derive(Clone)]
+struct Tenants(watch::Sender<BTreeMap<String, u64>>);
+
+impl Tenants {
+    fn new() -> Tenants {
+        Tenants(watch::Sender::default())
+    }
+
+    fn end(&self, which: impl Fn(&str) -> bool) -> Ready<()> {
+        self.0.send_modify(|admitted| admitted.retain(|key, _| !which(key)));
+        ready(())
+    }
+
+    async fn until(&self, fits: impl Fn(&BTreeMap<String, u64>) -> bool) {
+        let mut changes = self.0.subscribe();
+        timeout(LONG, changes.wait_for(|admitted| fits(admitted))).await.expect("in time").unwrap();
+    }
+}
+
+impl Local for Tenants {
+    fn watch(
+        &self,
+        _: impl Fn(Key, fleet::Local) + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        ready(())
+    }
+
+    fn admit(&self, key: &Key, epoch: u64) {
+        self.0.send_modify(|admitted| drop(admitted.insert(key.to_string(), epoch)));
+    }
+
+    fn prepare(&self, key: &Key, epoch: u64) -> impl Future<Output = bool> + Send + 'static {
+        self.admit(key, epoch);
+        ready(true)
+    }
+
+    fn hold(&self, _: &Key) -> impl Future<Output = ()> + Send + 'static {
+        ready(())
+    }
+
+    fn resume(&self, _: &Key) {}
+
+    fn withdraw(&self, key: &Key, _: bool) -> impl Future<Output = ()> + Send + 'static {
+        let gone = key.clone();
+        self.end(move |key| *key == *gone)
+    }
+
+    fn fence(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.end(|_| true)
+    }
+
+    fn stop_all(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.end(|_| true)
+    }
+}
+
+/// Which hosts can be asked.
+#[derive(Clone, Default)]
+struct Network(Arc<Mutex<HashMap<String, Member>>>);
+
+struct Way {
+    from: Arc<str>,
+    network: Network,
+}
+
+impl Peers for Way {
+    fn ask(
+        &self,
+        host: Arc<str>,
+        _: Arc<str>,
+        question: Question,
+    ) -> impl Future<Output = Reply> + Send + 'static {
+        let asked = self.network.0.lock().unwrap().get(&*host).cloned();
+        let from = self.from.clone();
+        async move {
+            match asked {
+                Some(member) => member.asked(from, question).await,
+                None => Reply::Failed,
+            }
+        }
+    }
+}
+
+struct Host {
+    member: Member,
+    tenants: Tenants,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Host {
+    fn join(id: &str, store: &MemoryStore, network: &Network) -> Host {
+        let config = Config {
+            id: id.into(),
+            address: format!("http://{id}:7070").into(),
+            zone: None,
+            weight: 1.0,
+            run: format!("{id} {:?}", std::time::Instant::now()).into(),
+            terms: Terms::of(LEASE_MS).expect("a lease"),
+            keep_ms: 60_000,
+            reserve_ms: 60_000,
+            moves_at_once: 8,
+            rebalance_every_ms: 1_000,
+        };
+        let (tenants, events) = (Tenants::new(), Arc::<Mutex<Vec<_>>>::default());
+        let way = Way { from: id.into(), network: network.clone() };
+        let told = events.clone();
+        let on_event = Box::new(move |event| told.lock().unwrap().push(event));
+        let member = Member::open(config, store.another_way(), tenants.clone(), way, on_event);
+        let member = member.expect("a thread");
+        network.0.lock().unwrap().insert(id.to_owned(), member.clone());
+        Host { member, tenants, events }
+    }
+
+    /// Where the key is served, once somebody serves it.
+    async fn find(&self, key: &str) -> (Option<String>, Option<u64>) {
+        let look = async {
+            loop {
+                match self.member.want(key, Want::default()).await.expect("it goes on") {
+                    Where::Here { epoch } => return (None, Some(epoch)),
+                    Where::There { host, epoch, .. } => return (Some(host.to_string()), epoch),
+                    // Its own advice; nothing tells when it is over.
+                    Where::Refused { retry_after_ms, .. } => {
+                        tokio::time::sleep(Duration::from_millis(retry_after_ms.min(50))).await;
+                    }
+                }
+            }
+        };
+        timeout(LONG, look).await.expect("somebody serves it")
+    }
+
+    /// Claims the key here.
+    async fn claim(&self, key: &str) -> u64 {
+        let look = async {
+            loop {
+                let want = Want { hops: 1, ..Want::default() };
+                if let Some(Where::Here { epoch }) = self.member.want(key, want).await {
+                    return epoch;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(LONG, look).await.expect("it is claimed")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_host_serves_a_key_and_the_others_know_who() {
+    let (store, network) = (MemoryStore::new(), Network::default());
+    let (first, second) = (Host::join("a", &store, &network), Host::join("b", &store, &network));
+    let epoch = first.claim("key").await;
+    assert!(first.member.routes().is_mine("key"));
+    assert!(first.member.routes().may_answer());
+    assert_eq!(first.tenants.0.borrow().get("key"), Some(&epoch));
+    assert_eq!(second.find("key").await, (Some("a".to_owned()), Some(epoch)));
+    let owner = second.member.routes().owner("key").expect("an owner");
+    assert_eq!((owner.host.id.as_str(), owner.epoch), ("a", epoch));
+    assert_eq!(owner.host.address, "http://a:7070");
+    assert!(second.tenants.0.borrow().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_the_store_does_not_answer_ends_its_tenants_and_another_takes_over() {
+    let network = Network::default();
+    let store = MemoryStore::new();
+    let first_way = store.another_way();
+    let first = Host::join("a", &first_way, &network);
+    let second = Host::join("b", &store, &network);
+    let epoch = first.claim("key").await;
+    second.find("key").await;
+    first.tenants.until(|admitted| admitted.contains_key("key")).await;
+    drop(first_way);
+    // `Host::join` made a way of its own; all ways of the host are cut with the store's faults of it.
+    network.0.lock().unwrap().remove("a");
+    drop(first);
+    let later = second.claim("key").await;
+    assert!(later > epoch, "{later} after {epoch}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_drains_passes_its_keys_on() {
+    let (store, network) = (MemoryStore::new(), Network::default());
+    let (first, second) = (Host::join("a", &store, &network), Host::join("b", &store, &network));
+    let mut epochs = Vec::new();
+    for key in ["one", "two", "three"] {
+        epochs.push(first.claim(key).await);
+    }
+    second.find("three").await;
+    timeout(LONG, first.member.drain()).await.expect("it is drained");
+    first.tenants.until(BTreeMap::is_empty).await;
+    for (key, before) in ["one", "two", "three"].into_iter().zip(epochs) {
+        let (host, epoch) = second.find(key).await;
+        assert_eq!(host, None);
+        assert!(epoch > Some(before));
+    }
+    let moved = |event: &Event| matches!(event, Event::Moved { .. });
+    assert_eq!(first.events.lock().unwrap().iter().filter(|event| moved(event)).count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_leaves_is_gone_for_the_others_at_once() {
+    let (store, network) = (MemoryStore::new(), Network::default());
+    let (first, second) = (Host::join("a", &store, &network), Host::join("b", &store, &network));
+    first.claim("key").await;
+    assert_eq!(second.find("key").await.0.as_deref(), Some("a"));
+    timeout(LONG, first.member.close()).await.expect("it has left");
+    assert!(!first.member.routes().may_answer());
+    assert!(first.tenants.0.borrow().is_empty());
+    second.claim("key").await;
+    let ids = second.member.hosts().into_iter().map(|host| host.id.to_string());
+    assert_eq!(ids.collect::<Vec<_>>(), ["b"]);
+}
