@@ -130,6 +130,7 @@ impl Fleet {
         for waiter in self.keys.remove(key) {
             self.refuse(waiter.call, why);
         }
+        self.vacate(key);
     }
 
     pub(crate) fn tenant_is(&mut self, now_ms: u64, key: &Key, is: Local) {

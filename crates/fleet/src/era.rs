@@ -5,6 +5,9 @@
 //! `Terms::gone_after_ms` after it was found out: whoever served by the earlier state does not any
 //! more. Every claim compares `era`. Revisions may begin anew, so each such era adds [`RAISE`] to
 //! what epochs are made of.
+//!
+//! What this cannot know: when no host that has seen the later state lives any more, a store that is
+//! restored from before its first era, or twice from the same backup, gives epochs again.
 
 use crate::orders::{Purpose, RETRY_MS, created, modified, new_record, put};
 use crate::planted::{Bug, planted};
@@ -37,8 +40,8 @@ impl Fleet {
     /// What is added to revisions to make epochs, if keys may be claimed.
     pub(crate) fn era_base(&self) -> Option<u64> {
         let era = self.picture.era.record?;
-        let is_of_this_store = era.cluster.is_some() && era.cluster == self.cluster();
-        let is_open = is_of_this_store && era.base >= self.renewal.owed_base;
+        let is_of_this_store = Some(era.cluster) == self.cluster();
+        let is_open = era.open && is_of_this_store && era.base >= self.renewal.owed_base;
         is_open.then_some(era.base)
     }
 
@@ -55,8 +58,7 @@ impl Fleet {
     pub(crate) fn era_changed(&mut self, now_ms: u64) {
         if let Some(era) = self.picture.era.record {
             self.renewal.known_base = self.renewal.known_base.max(era.base);
-            let is_of_another = era.cluster.is_some() && era.cluster != self.cluster();
-            if is_of_another {
+            if self.cluster().is_some_and(|cluster| cluster != era.cluster) {
                 self.renewal.owed_base = self.renewal.owed_base.max(era.base + RAISE);
             }
         }
@@ -74,18 +76,18 @@ impl Fleet {
     /// What is to be written next, and when.
     fn next_era(&self) -> Option<(EraRecord, u64)> {
         let (_, since_ms) = self.renewal.closed?;
+        let cluster = self.cluster()?;
         let era = self.picture.era;
         if era.modified > 0 && era.record.is_none() {
             return None; // Of a newer version, which knows what it does.
         }
-        let known = era.record.unwrap_or(EraRecord { base: 0, cluster: None });
+        let base = era.record.map_or(0, |era| era.base);
         let owed = self.renewal.owed_base;
-        if known.base < owed {
-            return Some((EraRecord { base: owed, cluster: None }, 0));
+        if base < owed {
+            return Some((EraRecord { base: owed, cluster, open: false }, 0));
         }
         let wait_ms = if planted(Bug::OpensAtOnce) { 0 } else { self.config.terms.gone_after_ms };
-        let opened = EraRecord { base: known.base, cluster: self.cluster() };
-        Some((opened, since_ms + wait_ms))
+        Some((EraRecord { base, cluster, open: true }, since_ms + wait_ms))
     }
 
     pub(crate) fn renewal_due_ms(&self) -> Option<u64> {

@@ -114,15 +114,18 @@ impl Fleet {
 
     /// When the next `Input::Tick` is due. May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
-        let due = [
+        self.deadlines().into_iter().flatten().min()
+    }
+
+    pub(crate) fn deadlines(&self) -> [Option<u64>; 6] {
+        [
             self.session_due_ms(),
             self.leave_due_ms(),
             self.observation_due_ms(),
             self.renewal_due_ms(),
             self.keys.first_timer_ms(),
             self.shedding_due_ms(),
-        ];
-        due.into_iter().flatten().min()
+        ]
     }
 
     /// The hosts that are known, this one included once it has joined, by their ids.
@@ -143,10 +146,9 @@ impl Fleet {
 
     fn listed(&mut self, now_ms: u64, at: Stamp, records: Vec<Record>) {
         let floor = self.picture.at.map_or(0, |at| at.revision);
-        if self.store.is_some() && !self.is_same_store(now_ms, at, floor) {
+        if !self.is_same_store(now_ms, at, floor) {
             return;
         }
-        self.store.get_or_insert(at);
         let mut touched = self.picture.list(at, records);
         touched.claims.extend(self.keys.names().cloned());
         self.picture_changed(now_ms, touched);
@@ -188,7 +190,7 @@ impl Fleet {
     /// Takes the revision of an answer in. Returns whether the store is the one that counts;
     /// otherwise everything of it is void.
     pub(crate) fn is_same_store(&mut self, now_ms: u64, at: Stamp, floor: u64) -> bool {
-        let Some(store) = &mut self.store else { return false };
+        let store = self.store.get_or_insert(at);
         if at.cluster == store.cluster && at.revision >= floor {
             store.revision = store.revision.max(at.revision);
             return true;

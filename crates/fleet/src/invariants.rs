@@ -15,13 +15,13 @@ impl Fleet {
             return Err("keys go on without a session".into());
         }
         if self.next_deadline().is_some_and(|at_ms| at_ms <= now_ms) {
-            return Err(format!("a step is due at once: {:?}", self.next_deadline()));
+            return Err(format!("a step is due at once, at {now_ms}: {:?}", self.deadlines()));
         }
         Ok(())
     }
 
-    /// Orders that wait for the store.
-    pub fn orders(&self) -> usize {
-        self.orders.len()
+    /// How many keys are neither settled here nor elsewhere: they come, go or are waited for.
+    pub fn unsettled(&self) -> usize {
+        self.keys.iter().count() - self.keys.counts().settled
     }
 }

@@ -274,6 +274,9 @@ impl Fleet {
             self.look_for(key, waiter, None);
         }
         self.route(key);
+        if self.keys.get(key).is_none() {
+            self.give_up_unknown(key, &self.picture.claim(key));
+        }
     }
 
     /// The picture of the key's claim, or of its owner, has changed.

@@ -130,7 +130,7 @@ impl Fleet {
     }
 
     fn join(&mut self) {
-        if self.picture.at.is_none() {
+        if self.picture.at.is_none() || self.is_leaving() {
             return;
         }
         if self.attempt == 0 {

@@ -34,7 +34,7 @@ pub enum Input {
     /// Somebody wants to know where the key is served: a visitor's request, or a call. Is answered
     /// by one `Action::Answer`, unless it is aborted.
     Want { call: CallId, key: Key, want: Want },
-    /// Whoever wanted the key has gone, and needs no answer.
+    /// Whoever wanted the key has gone, and needs no answer. (One may cross this.)
     Abort { call: CallId, key: Key },
     /// What the tenant of a key that is admitted here does now. A key is `Cold` when it is admitted,
     /// unless its tenant was prepared.
@@ -82,9 +82,10 @@ pub struct Want {
     /// How many hosts have passed the request on: 0 for a visitor's. One that was passed on is
     /// served here if the key is nobody's, whatever placement says.
     pub hops: u32,
-    /// A host that was asked has said that this one owns the key (421 and `absolute-owner`).
+    /// A host that was asked has said that this one owns the key, or is to have it (421 and
+    /// `absolute-owner`; the epoch is 0 for a key that is nobody's yet).
     pub told: Option<Owner>,
-    /// Hosts that could not be reached, or would not have the key, just now.
+    /// Hosts that could not be reached just now, or refuse the key.
     pub excluding: Vec<Arc<str>>,
 }
 

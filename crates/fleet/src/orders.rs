@@ -52,10 +52,6 @@ impl Orders {
         self.waiting.retain(|_, order| !matches!(order.purpose, Purpose::Key(_)));
     }
 
-    pub fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
     pub fn is_waiting(&self, order: OrderId, purpose: &Purpose) -> bool {
         self.waiting.get(&order).is_some_and(|order| order.purpose == *purpose)
     }

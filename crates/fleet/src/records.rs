@@ -77,9 +77,10 @@ pub(crate) struct ClaimRecord {
 pub(crate) struct EraRecord {
     /// What is added to revisions to make epochs.
     pub base: u64,
-    /// The store in which keys may be claimed; none while everyone is to learn that it is new.
-    #[serde(default)]
-    pub cluster: Option<u64>,
+    /// The store that this was written in: in any other, it is of the past.
+    pub cluster: u64,
+    /// Whether keys may be claimed; not while everyone is to learn that the store is new.
+    pub open: bool,
 }
 
 #[derive(Deserialize)]
@@ -182,7 +183,7 @@ mod tests {
         let text = encode(&host);
         assert!(text.starts_with(br#"{"v":1,"#), "{}", String::from_utf8_lossy(&text));
         assert_eq!(decode::<HostRecord>(&text), Some(host));
-        let era = EraRecord { base: 1 << 40, cluster: None };
+        let era = EraRecord { base: 1 << 40, cluster: 7, open: false };
         assert_eq!(decode::<EraRecord>(&encode(&era)), Some(era));
     }
 

@@ -5,7 +5,7 @@ use crate::orders::Purpose;
 use crate::picture::Life;
 use crate::placement::{Candidate, place};
 use crate::records::{Held, Seen};
-use crate::{CallId, Fleet, Key, Want, Where, Why};
+use crate::{CallId, Fleet, Key, Owner, Want, Where, Why};
 
 /// What is done about a want.
 enum Verdict {
@@ -93,27 +93,41 @@ impl Fleet {
         if self.picture.at.is_none() {
             return Verdict::Refuse(Why::Apart);
         }
-        let known_epoch = seen.held().map_or(0, |held| held.epoch);
-        if let Some(told) = &want.told
-            && !is_told
-            && told.epoch > known_epoch
-            && *told.host != *self.config.id
-            && !want.excluding.contains(&told.host)
+        if let Some(told) = want.told.as_ref().filter(|_| !is_told)
+            && let Some(verdict) = self.follow(told, want, seen)
         {
-            let address = self.picture.address(&told.host).unwrap_or(&told.address).clone();
-            let (host, epoch) = (told.host.clone(), Some(told.epoch));
-            return Verdict::Answer(Where::There { host, address, epoch });
+            return verdict;
         }
         match seen {
             Seen::Unreadable => Verdict::Refuse(Why::NewerVersion),
             Seen::Absent => self.place(key, want),
-            Seen::Held(held) if self.is_own(&held.host, held.session) => Verdict::Claim,
+            Seen::Held(held) if self.is_own(&held.host, held.session) => match self.may_claim() {
+                true => Verdict::Claim,
+                // It is being given up.
+                false => Verdict::Refuse(Why::Unsettled),
+            },
             Seen::Held(held) => match self.picture.life(held) {
                 Life::Gone => self.place(key, want),
                 Life::TooNew => Verdict::Refuse(Why::Unsettled),
                 Life::Lives => self.there(want, held),
             },
         }
+    }
+
+    /// Whoever was asked knows more than the picture, if its epoch is later, or if it says that the
+    /// key is nobody's. (That the picture says otherwise will be seen when the key is claimed.)
+    fn follow(&self, told: &Owner, want: &Want, seen: &Seen) -> Option<Verdict> {
+        let known_epoch = seen.held().map_or(0, |held| held.epoch);
+        let is_news = told.epoch == 0 || told.epoch > known_epoch;
+        if !is_news || want.excluding.contains(&told.host) {
+            return None;
+        }
+        if *told.host == *self.config.id {
+            return (told.epoch == 0 && self.may_claim()).then_some(Verdict::Claim);
+        }
+        let address = self.picture.address(&told.host).unwrap_or(&told.address).clone();
+        let (host, epoch) = (told.host.clone(), Some(told.epoch).filter(|epoch| *epoch > 0));
+        Some(Verdict::Answer(Where::There { host, address, epoch }))
     }
 
     fn there(&self, want: &Want, held: &Held) -> Verdict {

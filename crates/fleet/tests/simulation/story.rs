@@ -1,0 +1,266 @@
+//! One story: visitors and faults, then peace, in which everything must be served again.
+
+use super::host::Follower;
+use super::log::Log;
+use super::rng::Rng;
+use super::store::Store;
+use super::visitors::Visit;
+use super::world::{Event, World};
+use fleet::{CallId, Input, Key, Terms};
+
+struct Story<'a> {
+    world: World<'a>,
+    keys: Vec<Key>,
+    backups: Vec<Store>,
+    clusters: u64,
+    /// When something last went wrong.
+    faulted_at: u64,
+    /// No faults before that.
+    peace_until: u64,
+}
+
+pub fn tell(seed: u64, log: &mut Log) -> Result<(), String> {
+    let mut rng = Rng::new(seed);
+    let lease_ms = rng.pick(&[1_000, 2_000, 5_000]);
+    let terms = Terms::of(lease_ms).expect("long enough");
+    let hosts = rng.between(1, 4) as usize;
+    let keys = (0..rng.between(1, 4)).map(|n| format!("k{n}").into()).collect();
+    let mut world = World::new(rng, hosts, terms, log);
+    world.trouble = world.rng.pick(&[0, 0, 3, 15]);
+    for host in 0..hosts {
+        world.start(host);
+    }
+    let mut story =
+        Story { world, keys, backups: Vec::new(), clusters: 1, faulted_at: 0, peace_until: 0 };
+    // Without the era's first wait most stories would be about nothing else.
+    if story.world.rng.chance(90) {
+        story.pass(terms.gone_after_ms * 2)?;
+    }
+    for _ in 0..story.world.rng.between(10, 60) {
+        story.step();
+        let pause_ms = match story.world.rng.below(4) {
+            0 => 0,
+            1..=2 => story.world.rng.between(1, 300),
+            _ => story.world.rng.between(1, terms.serve_for_ms),
+        };
+        story.pass(pause_ms)?;
+    }
+    story.ends_well()
+}
+
+impl Story<'_> {
+    fn pass(&mut self, ms: u64) -> Result<(), String> {
+        let until_ms = self.world.now + ms;
+        self.world.run_until(until_ms)
+    }
+
+    fn step(&mut self) {
+        let host = self.world.rng.below(self.world.hosts.len() as u64) as usize;
+        let may_fault = self.world.now >= self.peace_until;
+        match self.world.rng.below(100) {
+            0..=54 => self.visit(host),
+            55..=62 if self.world.hosts.len() > 1 => self.drain(host),
+            _ if !may_fault => self.visit(host),
+            63..=68 => self.kill(host),
+            69..=74 => self.restart(host),
+            75..=79 => self.stop(host),
+            80..=84 => self.deafen(host),
+            85..=87 => self.cut(host),
+            88..=90 => self.heal(),
+            91..=92 => self.store_goes_or_comes(),
+            93..=94 => self.back_up(),
+            95..=96 => self.restore(),
+            97 => self.close(host),
+            _ => self.watch_breaks(host),
+        }
+    }
+
+    fn visit(&mut self, home: usize) {
+        if self.world.hosts[home].is_up() {
+            let key = self.world.rng.below(self.keys.len() as u64) as usize;
+            self.world.send(Visit::new(self.keys[key].clone(), home, false));
+        }
+    }
+
+    fn call(&mut self, host: usize) -> CallId {
+        self.world.last_call += 1;
+        let call = CallId(self.world.last_call);
+        self.world.hosts[host].owed.push(call);
+        call
+    }
+
+    fn drain(&mut self, host: usize) {
+        let is_able = |h: &super::host::Host| h.is_up() && !h.is_draining && !h.is_closing;
+        let able = self.world.hosts.iter().filter(|h| is_able(h)).count();
+        if able < 2 || !is_able(&self.world.hosts[host]) {
+            return;
+        }
+        self.world.hosts[host].is_draining = true;
+        let call = self.call(host);
+        self.world.handle(host, Input::Drain { call });
+    }
+
+    fn close(&mut self, host: usize) {
+        if self.world.hosts[host].is_up() && !self.world.hosts[host].is_closing {
+            self.world.hosts[host].is_closing = true;
+            let call = self.call(host);
+            self.world.handle(host, Input::Close { call });
+        }
+    }
+
+    fn faults(&mut self, what: &str) {
+        self.faulted_at = self.world.now;
+        self.world.note(|_| format!("— {what}"));
+    }
+
+    fn kill(&mut self, host: usize) {
+        self.faults(&format!("h{host} is killed"));
+        self.world.kill(host);
+    }
+
+    fn restart(&mut self, host: usize) {
+        if self.world.hosts[host].fleet.is_none() || self.world.rng.chance(30) {
+            self.kill(host);
+            self.world.start(host);
+        }
+    }
+
+    fn stop(&mut self, host: usize) {
+        if !self.world.hosts[host].is_up() {
+            return;
+        }
+        let longest_ms = self.world.terms.gone_after_ms * 2;
+        let for_ms = self.world.rng.between(1, longest_ms);
+        self.faults(&format!("h{host} is stopped for {for_ms} ms"));
+        self.world.hosts[host].stopped_until = Some(self.world.now + for_ms);
+        self.world.hosts[host].is_punctual = false;
+        let life = self.world.hosts[host].life;
+        self.world.after(for_ms, Event::Resumes { host, life });
+    }
+
+    fn deafen(&mut self, host: usize) {
+        let ways = self.world.rng.pick(&[[true, false], [false, true], [true, true]]);
+        self.faults(&format!("h{host} and the store: {ways:?}"));
+        self.world.hosts[host].is_deaf = ways;
+    }
+
+    fn cut(&mut self, host: usize) {
+        let other = self.world.rng.below(self.world.hosts.len() as u64) as usize;
+        self.faults(&format!("nothing comes from h{host} to h{other}"));
+        self.world.cuts.insert((host, other));
+    }
+
+    fn heal(&mut self) {
+        self.world.note(|_| "— networks heal".to_string());
+        self.world.cuts.clear();
+        for host in &mut self.world.hosts {
+            host.is_deaf = [false; 2];
+        }
+        if !self.world.is_store_up {
+            self.world.is_store_up = true;
+        }
+    }
+
+    fn store_goes_or_comes(&mut self) {
+        self.faults("the store goes, or comes");
+        self.world.is_store_up = !self.world.is_store_up;
+        self.world.store_life += 1;
+    }
+
+    /// Of a store in which keys were claimed: one from before is as good as none.
+    fn back_up(&mut self) {
+        let backup = self.world.store.clone();
+        if backup.list().iter().any(|record| record.key == fleet::ERA) {
+            self.backups.push(backup);
+        }
+    }
+
+    /// Restored as documented: as another cluster. The same backup is not restored twice, since hosts
+    /// that are restarted in between could not know of the first time.
+    fn restore(&mut self) {
+        let count = self.backups.len() as u64;
+        if count == 0 {
+            return;
+        }
+        let index = self.world.rng.below(count) as usize;
+        let backup = self.backups[index].clone();
+        self.backups.clear();
+        self.clusters += 1;
+        self.faults("the store comes back with an older state");
+        self.world.store = Store::restored(&backup, self.clusters);
+        self.world.store_life += 1;
+        self.all_watches_break();
+    }
+
+    fn all_watches_break(&mut self) {
+        for host in 0..self.world.hosts.len() {
+            if let Follower::Watching(_) = self.world.hosts[host].follower {
+                self.world.watch_breaks(host);
+            }
+        }
+    }
+
+    fn watch_breaks(&mut self, host: usize) {
+        if let Follower::Watching(_) = self.world.hosts[host].follower {
+            self.world.watch_breaks(host);
+        }
+    }
+
+    /// All faults end. Within a promised time every key is served, wherever it is asked for, and
+    /// nothing waits any more.
+    fn ends_well(&mut self) -> Result<(), String> {
+        self.faults("all faults end");
+        self.heal();
+        self.world.trouble = 0;
+        self.world.is_calm = true;
+        for host in 0..self.world.hosts.len() {
+            if self.world.hosts[host].fleet.is_none() || self.world.hosts[host].is_closing {
+                self.kill(host);
+                self.world.start(host);
+            }
+        }
+        if self.world.hosts.iter().all(|host| host.is_draining) {
+            self.kill(0);
+            self.world.start(0);
+        }
+        let terms = self.world.terms;
+        self.pass(terms.gone_after_ms * 5 + 12_000)?;
+        for host in 0..self.world.hosts.len() {
+            for key in self.keys.clone() {
+                self.world.send(Visit::new(key, host, true));
+            }
+        }
+        self.pass(3_000)?;
+        let promised = std::mem::take(&mut self.world.promised);
+        for (visit, served) in &promised {
+            if served.is_none() {
+                return Err(format!("{} is not served by way of h{}", visit.key, visit.home));
+            }
+            let other = promised.iter().find(|(v, s)| v.key == visit.key && s != served);
+            if let Some((_, other)) = other {
+                return Err(format!("{} is served at {served:?} and {other:?}", visit.key));
+            }
+        }
+        if promised.len() != self.keys.len() * self.world.hosts.len() {
+            return Err(format!("{} visits are not answered", self.world.visits));
+        }
+        self.pass(15_000)?;
+        self.nothing_waits()
+    }
+
+    fn nothing_waits(&self) -> Result<(), String> {
+        if self.world.visits > 0 {
+            return Err(format!("{} visits are not answered", self.world.visits));
+        }
+        for host in &self.world.hosts {
+            if !host.owed.is_empty() {
+                return Err(format!("{} has not said that it is done", host.id));
+            }
+            let unsettled = host.fleet.as_ref().map_or(0, |fleet| fleet.unsettled());
+            if unsettled > 0 {
+                return Err(format!("{unsettled} keys are unsettled on {}", host.id));
+            }
+        }
+        Ok(())
+    }
+}
