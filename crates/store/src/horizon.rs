@@ -44,6 +44,18 @@ impl Horizon {
         Err(StoreError::WentBack { had, has })
     }
 
+    /// Takes in what a stream tells that began when this had been heard. Its member may be behind
+    /// the others, but it is one of them, and a stream of before a return tells nothing any more.
+    pub fn hear(&self, begun: Heard, has: Standing) -> Result<(), StoreError> {
+        let mut heard = self.lock();
+        let newest = *heard.newest.get_or_insert(has);
+        if begun.returns != heard.returns || newest.cluster != has.cluster {
+            return Err(StoreError::WentBack { had: begun.newest.unwrap_or(newest), has });
+        }
+        heard.newest = Some(Standing { revision: newest.revision.max(has.revision), ..newest });
+        Ok(())
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Heard> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,6 +88,19 @@ mod tests {
         assert!(horizon.accept(beside, at(1, 101)).is_err(), "of before, and later than it");
         assert_eq!(horizon.accept(horizon.heard(), at(1, 51)), Ok(()));
         assert!(horizon.accept(horizon.heard(), at(1, 50)).is_err());
+    }
+
+    #[test]
+    fn what_a_stream_tells_is_known_too() {
+        let horizon = Horizon::default();
+        horizon.accept(horizon.heard(), at(1, 50)).expect("the first");
+        let begun = horizon.heard();
+        assert_eq!(horizon.hear(begun, at(1, 100)), Ok(()));
+        assert_eq!(horizon.hear(begun, at(1, 90)), Ok(()), "its member is behind");
+        assert!(horizon.accept(horizon.heard(), at(1, 60)).is_err());
+        assert!(horizon.hear(begun, at(1, 101)).is_err(), "it is of before the return");
+        assert_eq!(horizon.accept(horizon.heard(), at(1, 60)), Ok(()));
+        assert!(horizon.hear(horizon.heard(), at(2, 60)).is_err());
     }
 
     #[test]

@@ -211,12 +211,16 @@ impl Store for MemoryStore {
 
     async fn watch(&self, range: Range, after: Revision) -> Result<MemoryWatch> {
         let (store, changed) = (self.clone(), self.shared.changed.subscribe());
+        let begun = self.way.horizon.heard();
         self.ask(|history| {
             if after < history.compacted {
                 return Err(StoreError::TooOld);
             }
             let (returns, breaks) = (history.returns, self.faults().breaks);
-            Ok((history.at(), MemoryWatch { store, changed, range, told: after, returns, breaks }))
+            Ok((
+                history.at(),
+                MemoryWatch { store, begun, changed, range, told: after, returns, breaks },
+            ))
         })
         .await
     }

@@ -37,8 +37,21 @@ impl Range {
 
     /// The rest of it after a key.
     pub fn after(&self, key: &str) -> Range {
-        let from = [key.as_bytes(), &[0]].concat();
+        self.after_bytes(key.as_bytes())
+    }
+
+    /// The same after a key that need not be Unicode.
+    pub(crate) fn after_bytes(&self, key: &[u8]) -> Range {
+        let from = [key, &[0]].concat();
         Range { from: from.max(self.from.clone()), to: self.to.clone() }
+    }
+
+    /// Its first key and the first after it, among the keys that begin with a prefix. The second is
+    /// `None` if no key comes after all of these.
+    pub(crate) fn below(&self, prefix: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+        let below = |key: &Vec<u8>| [prefix, key.as_slice()].concat();
+        let to = self.to.as_ref().map(below).or_else(|| end_of_prefix(prefix));
+        (below(&self.from), to)
     }
 
     /// Whether it has this key.

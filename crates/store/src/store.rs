@@ -66,7 +66,7 @@ pub struct Page {
 /// A watch of a range. Dropping it ends it.
 pub trait Watch: Send {
     /// Waits for what is next, without an end: whether a watch is still alive is found out by
-    /// changing something in its range, as a follower does. Each event is told
+    /// changing something in its range, as [`Follower`](crate::Follower) does. Each event is told
     /// once, by rising revision. After an error there is nothing more. Nothing is lost if the
     /// future is dropped.
     fn next(&mut self) -> impl Future<Output = Result<Batch>> + Send;

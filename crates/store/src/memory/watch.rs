@@ -1,13 +1,16 @@
 //! A watch of a store in memory.
 
 use super::MemoryStore;
-use crate::{Batch, Range, Result, Revision, StoreError, Watch};
+use crate::horizon::Heard;
+use crate::{Batch, Range, Result, Revision, Standing, StoreError, Watch};
 use tokio::sync::watch::Receiver;
 
 /// See [`Watch`].
 #[derive(Debug)]
 pub struct MemoryWatch {
     pub(super) store: MemoryStore,
+    /// What had been heard of the store when it began.
+    pub(super) begun: Heard,
     pub(super) changed: Receiver<u64>,
     pub(super) range: Range,
     /// All up to this revision has been told.
@@ -50,6 +53,8 @@ impl MemoryWatch {
             return Err(StoreError::TooOld);
         }
         let next = history.next_after(self.told, &self.range);
-        Ok(next.map(|(revision, events)| Batch { revision, events }))
+        let Some((revision, events)) = next else { return Ok(None) };
+        self.store.way.horizon.hear(self.begun, Standing { revision, ..history.at() })?;
+        Ok(Some(Batch { revision, events }))
     }
 }
