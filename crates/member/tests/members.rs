@@ -11,7 +11,7 @@ use store::MemoryStore;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-const LEASE_MS: u64 = 1_000;
+const LEASE_MS: u64 = 3_000;
 const LONG: Duration = Duration::from_secs(30);
 
 /// The tenants of a host: which keys are admitted, with which epoch.
@@ -210,7 +210,8 @@ async fn a_host_that_drains_passes_its_keys_on() {
         assert!(epoch > Some(before));
     }
     let moved = |event: &Event| matches!(event, Event::Moved { .. });
-    assert_eq!(first.events.lock().unwrap().iter().filter(|event| moved(event)).count(), 3);
+    let events = first.events.lock().unwrap().clone();
+    assert_eq!(events.iter().filter(|event| moved(event)).count(), 3, "{events:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,5 +225,5 @@ async fn a_host_that_leaves_is_gone_for_the_others_at_once() {
     assert!(first.tenants.0.borrow().is_empty());
     second.claim("key").await;
     let ids = second.member.hosts().into_iter().map(|host| host.id.to_string());
-    assert_eq!(ids.collect::<Vec<_>>(), ["b"]);
+    assert_eq!(ids.collect::<Vec<_>>(), ["b"], "{:?}", second.events.lock().unwrap());
 }

@@ -4,6 +4,7 @@
 mod bed;
 mod cases;
 mod etcd;
+mod etcd_faults;
 mod followers;
 mod member;
 mod memory;

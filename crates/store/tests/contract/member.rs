@@ -122,7 +122,7 @@ impl Member {
         std::thread::spawn(move || {
             let mut log = Vec::new();
             for line in lines.lines().map_while(Result::ok) {
-                if line.contains("ready to serve client requests") {
+                if line.contains("serving client traffic") {
                     let _ = ready.send(Ok(()));
                     log.clear();
                 }
@@ -203,7 +203,7 @@ pub struct Starting(std::sync::mpsc::Receiver<Result<(), String>>);
 impl Starting {
     /// Waits until it takes requests; of several members that is when most of them run.
     pub fn ready(self) {
-        let ready = self.0.recv_timeout(Duration::from_secs(30));
+        let ready = self.0.recv_timeout(Duration::from_secs(20));
         if let Err(log) = ready.expect("etcd is ready in time") {
             panic!("etcd has ended:\n{log}");
         }
