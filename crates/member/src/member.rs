@@ -5,8 +5,8 @@ use crate::{Local, Peers, Routes};
 use fleet::{CallId, Config, Event, Fleet, HostView, Key, Question, Reply, Want, Where};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::thread;
 use store::Store;
@@ -50,7 +50,9 @@ impl Member {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let work = move || runtime.block_on(drive.run(inbox));
         thread::Builder::new().name("fleet".to_owned()).spawn(work)?;
-        Ok(Member { shared: Arc::new(Shared { fleet, routes, messages, calls: AtomicU64::new(0) }) })
+        Ok(Member {
+            shared: Arc::new(Shared { fleet, routes, messages, calls: AtomicU64::new(0) }),
+        })
     }
 
     /// Who serves each key, and whether this host may answer.

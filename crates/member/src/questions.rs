@@ -77,7 +77,15 @@ mod tests {
         for reply in [prepared, Reply::Refused, Reply::Failed] {
             assert_eq!(reply_from_text(&reply_to_text(reply)), reply);
         }
-        for text in ["", "prepared", "prepared 1", "prepared 1 2", "prepared 1 2 3 4", "refused 1", "perhaps"] {
+        for text in [
+            "",
+            "prepared",
+            "prepared 1",
+            "prepared 1 2",
+            "prepared 1 2 3 4",
+            "refused 1",
+            "perhaps",
+        ] {
             assert_eq!(reply_from_text(text), Reply::Failed, "{text:?}");
         }
     }

@@ -14,22 +14,27 @@ use tokio::time::timeout;
 const LEASE_MS: u64 = 3_000;
 const LONG: Duration = Duration::from_secs(30);
 
-/// The tenants of a host: which keys are admitted, with which epoch.
+/// The tenants of a host: which keys are admitted, with which epoch. All of them run.
 #[derive(Clone)]
-struct Tenants(watch::Sender<BTreeMap<String, u64>>);
+struct Tenants {
+    admitted: watch::Sender<BTreeMap<String, u64>>,
+    tell: Arc<Mutex<Option<Tell>>>,
+}
+
+type Tell = Box<dyn Fn(Key, fleet::Local) + Send>;
 
 impl Tenants {
     fn new() -> Tenants {
-        Tenants(watch::Sender::default())
+        Tenants { admitted: watch::Sender::default(), tell: Arc::default() }
     }
 
     fn end(&self, which: impl Fn(&str) -> bool) -> Ready<()> {
-        self.0.send_modify(|admitted| admitted.retain(|key, _| !which(key)));
+        self.admitted.send_modify(|admitted| admitted.retain(|key, _| !which(key)));
         ready(())
     }
 
     async fn until(&self, fits: impl Fn(&BTreeMap<String, u64>) -> bool) {
-        let mut changes = self.0.subscribe();
+        let mut changes = self.admitted.subscribe();
         timeout(LONG, changes.wait_for(|admitted| fits(admitted))).await.expect("in time").unwrap();
     }
 }
@@ -37,13 +42,17 @@ impl Tenants {
 impl Local for Tenants {
     fn watch(
         &self,
-        _: impl Fn(Key, fleet::Local) + Send + 'static,
+        tell: impl Fn(Key, fleet::Local) + Send + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
+        *self.tell.lock().unwrap() = Some(Box::new(tell));
         ready(())
     }
 
     fn admit(&self, key: &Key, epoch: u64) {
-        self.0.send_modify(|admitted| drop(admitted.insert(key.to_string(), epoch)));
+        self.admitted.send_modify(|admitted| drop(admitted.insert(key.to_string(), epoch)));
+        if let Some(tell) = &*self.tell.lock().unwrap() {
+            tell(key.clone(), fleet::Local::Busy);
+        }
     }
 
     fn prepare(&self, key: &Key, epoch: u64) -> impl Future<Output = bool> + Send + 'static {
@@ -106,6 +115,10 @@ struct Host {
 
 impl Host {
     fn join(id: &str, store: &MemoryStore, network: &Network) -> Host {
+        Host::join_by(id, store.another_way(), network)
+    }
+
+    fn join_by(id: &str, store: MemoryStore, network: &Network) -> Host {
         let config = Config {
             id: id.into(),
             address: format!("http://{id}:7070").into(),
@@ -122,7 +135,7 @@ impl Host {
         let way = Way { from: id.into(), network: network.clone() };
         let told = events.clone();
         let on_event = Box::new(move |event| told.lock().unwrap().push(event));
-        let member = Member::open(config, store.another_way(), tenants.clone(), way, on_event);
+        let member = Member::open(config, store, tenants.clone(), way, on_event);
         let member = member.expect("a thread");
         network.0.lock().unwrap().insert(id.to_owned(), member.clone());
         Host { member, tenants, events }
@@ -134,7 +147,13 @@ impl Host {
             loop {
                 match self.member.want(key, Want::default()).await.expect("it goes on") {
                     Where::Here { epoch } => return (None, Some(epoch)),
-                    Where::There { host, epoch, .. } => return (Some(host.to_string()), epoch),
+                    Where::There { host, epoch: Some(epoch), .. } => {
+                        return (Some(host.to_string()), Some(epoch));
+                    }
+                    // It is to have it, or its claim has not been heard of yet.
+                    Where::There { epoch: None, .. } => {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
                     // Its own advice; nothing tells when it is over.
                     Where::Refused { retry_after_ms, .. } => {
                         tokio::time::sleep(Duration::from_millis(retry_after_ms.min(50))).await;
@@ -167,27 +186,40 @@ async fn one_host_serves_a_key_and_the_others_know_who() {
     let epoch = first.claim("key").await;
     assert!(first.member.routes().is_mine("key"));
     assert!(first.member.routes().may_answer());
-    assert_eq!(first.tenants.0.borrow().get("key"), Some(&epoch));
+    assert_eq!(first.tenants.admitted.borrow().get("key"), Some(&epoch));
     assert_eq!(second.find("key").await, (Some("a".to_owned()), Some(epoch)));
     let owner = second.member.routes().owner("key").expect("an owner");
     assert_eq!((owner.host.id.as_str(), owner.epoch), ("a", epoch));
     assert_eq!(owner.host.address, "http://a:7070");
-    assert!(second.tenants.0.borrow().is_empty());
+    assert!(second.tenants.admitted.borrow().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_the_store_does_not_answer_ends_its_tenants_and_another_takes_over() {
-    let network = Network::default();
-    let store = MemoryStore::new();
-    let first_way = store.another_way();
-    let first = Host::join("a", &first_way, &network);
+    let (store, network) = (MemoryStore::new(), Network::default());
+    let way = store.another_way();
+    let first = Host::join_by("a", way.clone(), &network);
     let second = Host::join("b", &store, &network);
     let epoch = first.claim("key").await;
     second.find("key").await;
-    first.tenants.until(|admitted| admitted.contains_key("key")).await;
-    drop(first_way);
-    // `Host::join` made a way of its own; all ways of the host are cut with the store's faults of it.
+    way.set_reachable(false);
+    first.tenants.until(BTreeMap::is_empty).await;
+    assert!(!first.member.routes().may_answer());
+    let later = second.claim("key").await;
+    assert!(later > epoch, "{later} after {epoch}");
+    assert!(first.events.lock().unwrap().contains(&Event::Fenced { keys: 1 }));
+    way.set_reachable(true);
+    assert_eq!(first.find("key").await, (Some("b".to_owned()), Some(later)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_lost_is_succeeded() {
+    let (store, network) = (MemoryStore::new(), Network::default());
+    let (first, second) = (Host::join("a", &store, &network), Host::join("b", &store, &network));
+    let epoch = first.claim("key").await;
+    second.find("key").await;
     network.0.lock().unwrap().remove("a");
+    // Its thread ends with it, as if it had been killed.
     drop(first);
     let later = second.claim("key").await;
     assert!(later > epoch, "{later} after {epoch}");
@@ -222,7 +254,7 @@ async fn a_host_that_leaves_is_gone_for_the_others_at_once() {
     assert_eq!(second.find("key").await.0.as_deref(), Some("a"));
     timeout(LONG, first.member.close()).await.expect("it has left");
     assert!(!first.member.routes().may_answer());
-    assert!(first.tenants.0.borrow().is_empty());
+    assert!(first.tenants.admitted.borrow().is_empty());
     second.claim("key").await;
     let ids = second.member.hosts().into_iter().map(|host| host.id.to_string());
     assert_eq!(ids.collect::<Vec<_>>(), ["b"], "{:?}", second.events.lock().unwrap());
