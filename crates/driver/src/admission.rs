@@ -25,18 +25,25 @@ impl<M: Machine> Driver<M> {
         self.lock().pool.epoch_of(key).map(|epoch| epoch.to_string())
     }
 
-    /// The key may have no process any more: its tenant is stopped, a start is called off, and those
-    /// who wait for it are refused. Done before this returns; resolves when no process of it is left.
-    /// An error: one that JavaScript has started refuses to end.
-    pub fn withdraw(self: &Arc<Self>, key: &str) -> impl Future<Output = Ended> + Send + use<M> {
+    /// The key may have no process any more: its tenant is stopped or, `at_once`, killed; a start is
+    /// called off, and those who wait for it are refused. Done before this returns; resolves when no
+    /// process of it is left. An error: one that JavaScript has started refuses to end.
+    pub fn withdraw(
+        self: &Arc<Self>,
+        key: &str,
+        at_once: bool,
+    ) -> impl Future<Output = Ended> + Send + use<M> {
         let key = Key::from(key);
-        answered(self.end(|call| Input::Withdraw { key, call }))
+        answered(self.end(|call| Input::Withdraw { key, call, at_once }))
     }
 
-    /// No key may have a process any more, and every tenant is killed at once. Resolves when all have
-    /// ended, but for those that JavaScript has started and that refuse to.
-    pub fn fence(self: &Arc<Self>) -> impl Future<Output = Ended> + Send + use<M> {
-        answered(self.end(|call| Input::Fence { call }))
+    /// The same of all keys. Resolves when all tenants have ended, but for those that JavaScript has
+    /// started and that refuse to.
+    pub fn withdraw_all(
+        self: &Arc<Self>,
+        at_once: bool,
+    ) -> impl Future<Output = Ended> + Send + use<M> {
+        answered(self.end(|call| Input::WithdrawAll { call, at_once }))
     }
 
     /// Makes a call that is answered when something has ended. It goes on when nobody waits for that.
@@ -50,7 +57,7 @@ impl<M: Machine> Driver<M> {
     }
 }
 
-async fn answered(ended: oneshot::Receiver<Ended>) -> Ended {
+pub(crate) async fn answered(ended: oneshot::Receiver<Ended>) -> Ended {
     // The driver, which has the sender, has gone with all of its tenants.
     ended.await.unwrap_or(Err(Refusal::Disposed))
 }

@@ -19,7 +19,7 @@ const FIRST_IN_RUST: CallId = 1 << 63;
 /// The answer to a call in Rust: the tenant, in use already, or why there is none.
 pub type Answer = Result<InUse, Refusal>;
 
-/// The answer to a call in Rust that waits for an end.
+/// The answer to a call in Rust that waits for something to be done.
 pub type Ended = Result<(), Refusal>;
 
 /// The calls in Rust without an answer. Behind the driver's lock.
@@ -27,7 +27,7 @@ pub type Ended = Result<(), Refusal>;
 pub(crate) struct Callers {
     opened: u64,
     waiting: HashMap<CallId, Waiting>,
-    /// Those that wait for an end, and not for a tenant.
+    /// Those that wait for something to be done, and do not take a tenant into use.
     ends: HashMap<CallId, oneshot::Sender<Ended>>,
 }
 
@@ -58,7 +58,7 @@ impl Callers {
         (call, answered)
     }
 
-    /// Opens a call that waits for an end.
+    /// Opens a call that waits for something to be done.
     pub fn open_end(&mut self) -> (CallId, oneshot::Receiver<Ended>) {
         let call = self.next_call();
         let (answer, answered) = oneshot::channel();

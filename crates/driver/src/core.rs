@@ -71,7 +71,13 @@ impl<M: Machine> Driver<M> {
     /// Takes one step of the pool and carries out its actions, and the steps that follow from
     /// those.
     pub(crate) fn feed_locked(self: &Arc<Self>, core: &mut Core<M>, input: Input) {
-        let Some(input) = core.hold_call(input) else { return };
+        if let Some(input) = core.hold_call(input) {
+            self.step(core, input);
+        }
+    }
+
+    /// The same, of an input that nothing is to hold up.
+    pub(crate) fn step(self: &Arc<Self>, core: &mut Core<M>, input: Input) {
         let mut next = Some(input);
         // A stack of inputs that the actions have led to: those of the latest step are fed first,
         // in the order of its actions.

@@ -6,6 +6,8 @@
 //! are refused as all others are, or nothing has changed for them but the time.
 
 use crate::Driver;
+use crate::admission::answered;
+use crate::callers::Ended;
 use crate::core::Core;
 use crate::leases::Lease;
 use crate::machine::{Linux, Machine};
@@ -116,6 +118,16 @@ impl<M: Machine> Hold<M> {
                 lease.until_unused().await;
             }
         }
+    }
+
+    /// Starts the key's tenant, for nobody yet. Resolves when it is ready. An error: it is not.
+    pub fn start(&self) -> impl Future<Output = Ended> + Send + use<M> {
+        let mut core = self.driver.lock();
+        let (call, ended) = core.callers.open_end();
+        self.driver.step(&mut core, Input::Ensure { key: self.key.clone(), call });
+        drop(core);
+        self.driver.uplink.ring();
+        answered(ended)
     }
 
     /// Uses that are open are to end now: `InUse::revoked` resolves.

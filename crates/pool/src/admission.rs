@@ -11,9 +11,9 @@
 //!   not admitted is anything but on its way out, and a start under way cannot outlast its admission;
 //! * a process of such a key that refuses to be stopped is not handed out again.
 //!
-//! There are two such ends. A *withdrawn* key is stopped as by a kill: another host serves it, or will.
-//! A *fence* ends the admission of all keys: what this host serves may be served elsewhere at any
-//! moment, so every process is forced to end, and nothing is waited for.
+//! A key that is *withdrawn* is stopped as by a kill: another host serves it, or will. One that is
+//! *fenced off* may be served elsewhere at this very moment, so every process of it is forced to end, and
+//! nothing is waited for.
 //!
 //! Each admission has an [`Epoch`], which its processes are started with. It tells them from those of
 //! every other admission of the key, on this host or another.
@@ -33,8 +33,8 @@ pub type Epoch = Arc<str>;
 pub(crate) struct Admissions {
     /// `None`: every key is admitted, without an epoch.
     epochs: Option<KeyMap<Epoch>>,
-    /// Calls of `fence` that wait until nothing is being stopped any more.
-    fences: Vec<CallId>,
+    /// Calls that wait until nothing is being stopped any more.
+    calls: Vec<CallId>,
 }
 
 impl Pool {
@@ -50,14 +50,8 @@ impl Pool {
 
     /// Only keys that are admitted may have processes from now on. What there is of others ends.
     pub(crate) fn admit_only(&mut self, step: &mut Step) {
-        if self.admissions.epochs.is_some() {
-            return;
-        }
-        self.admissions.epochs = Some(KeyMap::default());
-        self.warm.forget_all();
-        for key in self.keys_in_order() {
-            self.refuse_calls_of(&key);
-            self.end_key(step, key, None, Cause::Moved);
+        if self.admissions.epochs.is_none() {
+            self.end_admissions(step, false);
         }
     }
 
@@ -68,30 +62,41 @@ impl Pool {
     }
 
     /// The key may have no process here any more. Settles the call when it has none.
-    pub(crate) fn withdraw(&mut self, step: &mut Step, key: Key, call: CallId) {
+    pub(crate) fn withdraw(&mut self, step: &mut Step, key: Key, call: CallId, at_once: bool) {
         self.admissions.epochs.get_or_insert_default().remove(&key);
-        self.refuse_calls_of(&key);
-        self.end_key(step, key, Some(call), Cause::Moved);
+        self.give_up_key(step, key, Some(call), at_once);
     }
 
-    /// No key may have a process here any more: every one is forced to end at once. Settles the call
-    /// when nothing is being stopped any more.
-    pub(crate) fn fence(&mut self, step: &mut Step, call: CallId) {
+    /// No key may have a process here any more. Settles the call when nothing is being stopped any
+    /// more.
+    pub(crate) fn withdraw_all(&mut self, step: &mut Step, call: CallId, at_once: bool) {
+        self.end_admissions(step, at_once);
+        self.admissions.calls.push(call);
+    }
+
+    fn end_admissions(&mut self, step: &mut Step, at_once: bool) {
         self.admissions.epochs = Some(KeyMap::default());
-        self.admissions.fences.push(call);
         self.warm.forget_all();
         for key in self.keys_in_order() {
-            self.refuse_calls_of(&key);
-            if self.has_queued(&key) {
-                self.forget_queued(&key);
-            }
-            if let Some(tenant) = self.tenants.get_mut(&key) {
-                tenant.warm = None;
-            }
+            self.give_up_key(step, key, None, at_once);
         }
-        self.runs_in_order().into_iter().for_each(|run| self.fence_off(step, run));
     }
 
+    /// Ends all that there is of a key that is not admitted.
+    fn give_up_key(&mut self, step: &mut Step, key: Key, call: Option<CallId>, at_once: bool) {
+        self.refuse_calls_of(&key);
+        if at_once {
+            // The second tree first: it would take the place of the one that serves.
+            let second = self.releases.get(&key).and_then(|beside| beside.tree.state.run());
+            let serving = self.tenants.get(&key).and_then(|tenant| tenant.state.run());
+            let runs = [second, serving].map(|run| run.map(|run| run.id));
+            runs.into_iter().flatten().for_each(|run| self.fence_off(step, run));
+        }
+        let cause = if at_once { Cause::Fenced } else { Cause::Moved };
+        self.end_key(step, key, call, cause);
+    }
+
+    /// Forces the run to end, whatever it is at.
     fn fence_off(&mut self, step: &mut Step, id: RunId) {
         if matches!(self.tree_of(id).state, State::Stopping(..)) {
             self.cancel_respawn(id);
@@ -116,11 +121,11 @@ impl Pool {
         }
     }
 
-    /// Answers `fence` once nothing is being stopped any more. Ends every step.
-    pub(crate) fn settle_fences(&mut self) {
-        let is_wanted = !self.admissions.fences.is_empty();
+    /// Answers those who wait until nothing is being stopped any more. Ends every step.
+    pub(crate) fn settle_withdrawals(&mut self) {
+        let is_wanted = !self.admissions.calls.is_empty();
         if is_wanted && !self.trees().any(|tree| matches!(tree.state, State::Stopping(..))) {
-            let calls = take(&mut self.admissions.fences);
+            let calls = take(&mut self.admissions.calls);
             calls.into_iter().for_each(|call| self.settle(call, Outcome::Done));
         }
     }
@@ -135,10 +140,5 @@ impl Pool {
             }
         }
         calls.into_iter().for_each(|call| self.refuse(call, Refusal::NotAdmitted));
-    }
-
-    fn has_queued(&self, key: &str) -> bool {
-        let beside = self.releases.get(key).is_some_and(|beside| beside.tree.state.is_queued());
-        beside || self.tenants.get(key).is_some_and(|tenant| tenant.state.is_queued())
     }
 }

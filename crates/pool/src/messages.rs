@@ -37,11 +37,11 @@ pub enum Input {
     AdmitOnly,
     /// The key is admitted; its processes are started with this epoch.
     Admit { key: Key, epoch: Epoch },
-    /// The key is not admitted any more; settles when nothing of it is left.
-    Withdraw { key: Key, call: CallId },
-    /// No key is admitted any more, and every process is forced to end at once; settles when nothing
-    /// is being stopped any more.
-    Fence { call: CallId },
+    /// The key is not admitted any more; settles when nothing of it is left. `at_once`: what there is of
+    /// it is forced to end.
+    Withdraw { key: Key, call: CallId, at_once: bool },
+    /// No key is admitted any more; settles when nothing is being stopped any more. `at_once`: a fence.
+    WithdrawAll { call: CallId, at_once: bool },
     /// The key's tenant is to count as used now, and to be awake. (A tenant that is awake is touched
     /// by its lease.)
     Touch { key: Key },
@@ -406,7 +406,7 @@ pub enum ExitReason {
     Replaced,
     /// Its key was withdrawn: another host serves it, or will.
     Moved,
-    /// This host may serve nothing any more.
+    /// This host may not serve its key any more, from one moment to the next.
     Fenced,
 }
 

@@ -167,8 +167,8 @@ impl Pool {
             Input::Warm { key } => self.warm_up(&mut step, key),
             Input::AdmitOnly => self.admit_only(&mut step),
             Input::Admit { key, epoch } => self.admit_key(key, epoch),
-            Input::Withdraw { key, call } => self.withdraw(&mut step, key, call),
-            Input::Fence { call } => self.fence(&mut step, call),
+            Input::Withdraw { key, call, at_once } => self.withdraw(&mut step, key, call, at_once),
+            Input::WithdrawAll { call, at_once } => self.withdraw_all(&mut step, call, at_once),
             Input::Touch { key } => self.touch(&mut step, &key),
             Input::Pressure { is_short } => self.heed_pressure(&step, is_short),
             Input::ClearBackoff { key } => self.clear_backoff(&step, key),
@@ -190,7 +190,7 @@ impl Pool {
         self.look(&step);
         self.watch_backlogs();
         self.settle_disposal();
-        self.settle_fences();
+        self.settle_withdrawals();
         std::mem::take(&mut self.actions)
     }
 

@@ -96,7 +96,7 @@ async fn those_who_wait_are_refused_if_the_key_is_withdrawn() {
     let (run, _) = harness.running("a").await;
     let hold = harness.driver.hold("a").unwrap();
     let waiting = harness.driver.ensure("a");
-    let withdrawn = harness.driver.withdraw("a");
+    let withdrawn = harness.driver.withdraw("a", false);
     drop(hold);
     assert_eq!(waiting.await.unwrap_err(), Refusal::NotAdmitted);
     harness.exit(run).await;
@@ -182,4 +182,26 @@ async fn a_held_key_without_a_tenant_is_started_afterwards() {
     assert_eq!(harness.records().len(), 0);
     drop(hold);
     assert!(harness.records().iter().any(|record| matches!(record, Record::Prepare { .. })));
+}
+
+#[tokio::test]
+async fn a_tenant_can_be_started_for_nobody_yet() {
+    let mut harness = Harness::new(config());
+    harness.driver.admit_only();
+    let hold = harness.driver.hold("a").unwrap();
+    harness.driver.admit("a", "8");
+    let mut waiting = pin!(harness.driver.ensure("a"));
+    let mut starts = pin!(hold.start());
+    let (run, port) = harness.launch_all()[0];
+    harness.driver.started(run, 1, spawned(100));
+    assert!(poll(starts.as_mut()).is_pending());
+    harness.answers(port, Ipv4Addr::LOCALHOST.into()).await;
+    assert_eq!(poll(starts.as_mut()), Poll::Ready(Ok(())));
+    assert_eq!(run_of(poll(waiting.as_mut())), None);
+    assert!(harness.driver.directory.acquire("a").is_none());
+    drop(hold);
+    assert_eq!(run_of(poll(waiting.as_mut())), Some(run));
+    let second = harness.driver.hold("b").unwrap();
+    assert_eq!(second.start().await, Err(Refusal::NotAdmitted));
+    harness.kill("a");
 }

@@ -53,7 +53,7 @@ async fn a_withdrawal_resolves_when_the_tenant_has_ended() {
     harness.driver.admit_only();
     harness.driver.admit("a", "7");
     let (run, _) = harness.running("a").await;
-    let mut withdrawn = pin!(harness.driver.withdraw("a"));
+    let mut withdrawn = pin!(harness.driver.withdraw("a", false));
     assert_eq!(harness.stops(), [(run.0, StopStage::Terminate)], "before it is awaited");
     assert!(harness.driver.directory.acquire("a").is_none());
     assert_eq!(ended(withdrawn.as_mut()), Poll::Pending);
@@ -68,7 +68,7 @@ async fn a_withdrawal_goes_on_when_nobody_waits_for_it() {
     harness.driver.admit_only();
     harness.driver.admit("a", "7");
     let (run, _) = harness.running("a").await;
-    drop(harness.driver.withdraw("a"));
+    drop(harness.driver.withdraw("a", false));
     harness.exit(run).await;
     assert_eq!(harness.driver.stats().total, 0);
 }
@@ -87,8 +87,8 @@ async fn a_launch_that_has_not_begun_never_does() {
             panic!("{records:?}")
         };
         let mut gone: Pin<Box<dyn Future<Output = Ended>>> = match ends_all {
-            true => Box::pin(harness.driver.fence()),
-            false => Box::pin(harness.driver.withdraw("a")),
+            true => Box::pin(harness.driver.withdraw_all(true)),
+            false => Box::pin(harness.driver.withdraw("a", false)),
         };
         assert_eq!(answer(&harness.records(), call), Some(&Outcome::Refused(Refusal::NotAdmitted)));
         // A fence does not wait for JavaScript, which may be busy.
@@ -108,7 +108,7 @@ async fn a_launch_under_way_is_stopped_when_its_process_is_known() {
     harness.driver.admit("a", "7");
     harness.ensure("a");
     let (run, _) = harness.launch_all()[0];
-    let mut fenced = pin!(harness.driver.fence());
+    let mut fenced = pin!(harness.driver.withdraw_all(true));
     assert_eq!(harness.stops(), [], "there is no process yet");
     assert_eq!(ended(fenced.as_mut()), Poll::Pending);
     harness.driver.started(run, 1, spawned(100));
@@ -128,7 +128,7 @@ async fn a_fence_kills_all_tenants_and_revokes_their_uses() {
         runs.push(harness.running(key).await.0);
     }
     let used = harness.driver.directory.acquire("a").unwrap();
-    let fenced = harness.driver.fence();
+    let fenced = harness.driver.withdraw_all(true);
     let mut stops = harness.stops();
     stops.sort_by_key(|(number, _)| *number);
     assert_eq!(stops, runs.iter().map(|run| (run.0, StopStage::Kill)).collect::<Vec<_>>());
@@ -147,7 +147,7 @@ async fn a_failed_start_after_a_withdrawal_is_no_failure_of_the_key() {
     harness.driver.admit("a", "7");
     harness.ensure("a");
     let (run, _) = harness.launch_all()[0];
-    let withdrawn = harness.driver.withdraw("a");
+    let withdrawn = harness.driver.withdraw("a", false);
     let failure = Failure::NotStarted { reason: "no such program".into() };
     harness.fact(run, Fact::StartFailed(failure));
     assert_eq!(withdrawn.await, Ok(()));

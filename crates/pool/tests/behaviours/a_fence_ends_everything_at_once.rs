@@ -167,3 +167,32 @@ fn a_key_that_is_admitted_again_starts_when_its_process_has_ended() {
     assert_eq!(started(&actions), None);
     assert!(starts(&exit_of(&mut bench, run).1, "a"));
 }
+
+#[test]
+fn one_key_can_be_fenced_off_alone() {
+    let mut bench = bench(config());
+    let (run, other) = (bench.running("a"), bench.running("b"));
+    let new = started(&bench.deploy("a", 0).1).expect("it starts");
+    bench.process(new);
+    let (fence, actions) =
+        bench.call(|call| Input::Withdraw { key: "a".into(), call, at_once: true });
+    assert!(forces_to_stop(&actions, run) && forces_to_stop(&actions, new), "{actions:?}");
+    assert!(!asks_to_stop(&actions, other) && !forces_to_stop(&actions, other));
+    assert_eq!(answer(&exit_of(&mut bench, new).1, fence), None);
+    let (reason, actions) = exit_of(&mut bench, run);
+    assert_eq!((reason, answer(&actions, fence)), (Some(ExitReason::Fenced), Some(&Outcome::Done)));
+}
+
+#[test]
+fn all_can_be_asked_to_end_in_order_and_fenced_off_meanwhile() {
+    let mut bench = bench(config());
+    let (run, other) = (bench.running("a"), bench.running("b"));
+    let (stop, actions) = bench.call(|call| Input::WithdrawAll { call, at_once: false });
+    assert!(asks_to_stop(&actions, run) && asks_to_stop(&actions, other));
+    assert_eq!(exit_of(&mut bench, run).0, Some(ExitReason::Moved));
+    let (fence, actions) = bench.fence();
+    assert!(forces_to_stop(&actions, other));
+    let actions = exit_of(&mut bench, other).1;
+    assert_eq!(answer(&actions, stop), Some(&Outcome::Done));
+    assert_eq!(answer(&actions, fence), Some(&Outcome::Done));
+}

@@ -130,18 +130,18 @@ impl Bench {
     }
 
     pub fn withdraw(&mut self, key: &str) -> (CallId, Vec<Action>) {
-        self.call(|call| Input::Withdraw { key: key.into(), call })
+        self.call(|call| Input::Withdraw { key: key.into(), call, at_once: false })
     }
 
     pub fn fence(&mut self) -> (CallId, Vec<Action>) {
-        self.call(|call| Input::Fence { call })
+        self.call(|call| Input::WithdrawAll { call, at_once: true })
     }
 
     pub fn dispose(&mut self) -> (CallId, Vec<Action>) {
         self.call(|call| Input::Dispose { call })
     }
 
-    fn call(&mut self, input: impl FnOnce(CallId) -> Input) -> (CallId, Vec<Action>) {
+    pub fn call(&mut self, input: impl FnOnce(CallId) -> Input) -> (CallId, Vec<Action>) {
         self.last_call += 1;
         (self.last_call, self.handle(input(self.last_call)))
     }

@@ -50,7 +50,7 @@ impl Book {
             Input::AdmitOnly
             | Input::Admit { .. }
             | Input::Withdraw { .. }
-            | Input::Fence { .. } => unreachable!("every key is admitted"),
+            | Input::WithdrawAll { .. } => unreachable!("every key is admitted"),
             Input::Tick => self.tick(),
             Input::Ensure { key, .. } => self.want_key(key_index(key)),
             Input::Deploy { .. } | Input::Adopt { .. } => {}
