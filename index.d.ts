@@ -1389,6 +1389,8 @@ export type RuntimeErrorCode =
    * the host that serves it, if one does. `fleet.ensure` finds or makes one.
    */
   | 'ERR_RUNTIME_NOT_CLAIMED'
+  /** Of `fleet.ensure`: no host can have the key just now, for the `reason` that the error has. */
+  | 'ERR_RUNTIME_NOT_PLACED'
   /** The call's `signal` was aborted; the error's `cause` is its reason. */
   | 'ERR_RUNTIME_ABORTED'
   /** 100,000 keys wait to be started already. */
@@ -1464,8 +1466,16 @@ export type RuntimeError = Error & {
    * `dispose`.
    */
   key?: string;
-  /** With `ERR_RUNTIME_BACKOFF`: how long until `ensure` tries again. */
+  /**
+   * With `ERR_RUNTIME_BACKOFF`: how long until `ensure` tries again. With `ERR_RUNTIME_NOT_PLACED`:
+   * when it may be worth asking again.
+   */
   retryAfterMs?: number;
+  /**
+   * With `ERR_RUNTIME_NOT_PLACED`: `apart` (this host has no lease), `store-unreachable`,
+   * `store-is-new`, `newer-version`, `no-host`, `unsettled` or `closing`.
+   */
+  reason?: string;
   /** With `ERR_RUNTIME_BACKOFF`: failures in a row so far. */
   attempt?: number;
   /** With `ERR_RUNTIME_MAX_FAILURES`: the limit of failures in a row. */

@@ -306,6 +306,29 @@ export function notClaimed(key, method, owner) {
   return withCode(new Error(message), 'NOT_CLAIMED', fields);
 }
 
+/** Why a key has no place in the fleet just now, by the word for it. */
+const NO_PLACE = {
+  apart: 'this host has no lease in it',
+  'store-unreachable': 'the store does not answer',
+  'store-is-new': 'the store is new, or came back with an older state',
+  'newer-version': 'its record is of a newer version of this package',
+  'no-host': 'no host may have it',
+  unsettled: 'it changes hands too often',
+  closing: 'this host is leaving',
+};
+
+/**
+ * @param {string} key
+ * @param {keyof typeof NO_PLACE} reason
+ * @param {number} retryAfterMs
+ */
+export const notPlaced = (key, reason, retryAfterMs) =>
+  withCode(
+    new Error(`Tenant "${key}" has no place in the fleet just now: ${NO_PLACE[reason]}`),
+    'NOT_PLACED',
+    { key, reason, retryAfterMs },
+  );
+
 /**
  * Another host has the tenants of this name, or a warden of another version holds them.
  * @param {string} key of the call; empty if it concerns no key

@@ -277,7 +277,12 @@ export function createRuntime(options) {
       isDisposed = true;
       // Requests of a gateway may end before their tenants are stopped.
       const stop = () => calls.open('', (_, call) => native.dispose(call), 'dispose');
-      disposal = core.gateways.size === 0 ? stop() : closeGateways(core).then(stop);
+      const isAlone = core.gateways.size === 0 && core.fleet === undefined;
+      disposal = isAlone
+        ? stop()
+        : closeGateways(core)
+            .then(() => core.fleet?.close())
+            .then(stop);
       // The operator sees how it ends.
       if (core.controls.size > 0)
         disposal = disposal.then(() => closeControls(core)).then(() => {});

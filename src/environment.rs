@@ -1,6 +1,7 @@
-//! The open runtimes and gateways of this thread's JavaScript environment. They are abandoned when
+//! The open runtimes, gateways and parts in fleets of this thread's JavaScript environment. They are abandoned when
 //! it ends: when a worker is terminated, or when the host exits.
 
+use super::fleet::Membership;
 use super::gateway::Opened;
 use super::guarded;
 use driver::Driver;
@@ -12,6 +13,9 @@ thread_local! {
     /// The open runtimes; `None` until there was one. They share one cleanup hook, since napi
     /// frees a hook only by calling it.
     static OPEN: RefCell<Option<Vec<Weak<Driver>>>> = const { RefCell::new(None) };
+
+    /// The fleets that these runtimes are in.
+    static FLEETS: RefCell<Vec<Weak<Membership>>> = const { RefCell::new(Vec::new()) };
 
     /// The gateways of these runtimes.
     static GATEWAYS: RefCell<Vec<Weak<Opened>>> = const { RefCell::new(Vec::new()) };
@@ -48,7 +52,16 @@ pub fn add_gateway(gateway: &Arc<Opened>) {
     });
 }
 
+/// Adds the part in a fleet of a runtime that was opened.
+pub fn add_fleet(membership: &Arc<Membership>) {
+    FLEETS.with_borrow_mut(|fleets| {
+        fleets.retain(|other| other.strong_count() > 0);
+        fleets.push(Arc::downgrade(membership));
+    });
+}
+
 fn abandon_all() {
+    FLEETS.take().iter().filter_map(Weak::upgrade).for_each(|fleet| fleet.abandon());
     GATEWAYS.take().iter().filter_map(Weak::upgrade).for_each(|gateway| gateway.abandon());
     let open = OPEN.take().unwrap_or_default();
     open.iter().filter_map(Weak::upgrade).for_each(|driver| driver.abandon());

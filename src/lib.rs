@@ -22,6 +22,7 @@
 
 mod confinement;
 mod environment;
+mod fleet;
 mod functions;
 mod gateway;
 mod host;

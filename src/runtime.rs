@@ -61,6 +61,7 @@ pub fn open_runtime<'env>(
     functions.external_functions()?;
     functions.memory_functions()?;
     functions.gateway_functions(root)?;
+    functions.fleet_functions()?;
     functions.onlooker_functions()?;
     Ok(functions.object)
 }
@@ -134,8 +135,6 @@ impl Functions<'_> {
 
     /// The functions for starts and stops.
     fn process_functions(&mut self) -> Result<()> {
-        // What processes of the key are told from those of other hosts by, in a fleet.
-        self.add("epoch", |driver, (key,): (String,)| driver.epoch_of(&key))?;
         self.add("mayStart", |driver, (key,): (String,)| driver.may_start(&key))?;
         // Called before each call that may lead to a start.
         self.add_plain("noteHost", |driver| driver.note_host())?;

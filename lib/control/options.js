@@ -12,7 +12,7 @@ import {
 } from '../checks.js';
 import { invalidOption, textOf } from '../errors.js';
 import { coreOf } from '../observe/core.js';
-import { gatewaySeamAt } from './traffic.js';
+import { gatewaySeamAt } from '../observe/gateway-seam.js';
 
 /** @typedef {import('../../control.js').ControlOptions} ControlOptions */
 

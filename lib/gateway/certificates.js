@@ -44,7 +44,7 @@ export function certificateAt(path, value, fields) {
  * @param {unknown} value
  * @param {string} kind
  */
-function pemAt(path, value, kind) {
+export function pemAt(path, value, kind) {
   if (typeof value === 'string' && value.includes(`${kind}-----`)) return value;
   const got = typeof value === 'string' ? 'a text without one' : shown(value);
   throw invalidOption(

@@ -8,7 +8,7 @@ import { disposed, invalidOption, unsupported } from '../errors.js';
  * runtime is of another bundle.
  * @param {string} path
  * @param {any} runtime
- * @param {'gateway' | 'control'} whose
+ * @param {'gateway' | 'control' | 'fleet'} whose
  * @returns {import('../runtime.js').Core}
  */
 export function coreOf(path, runtime, whose) {
@@ -19,7 +19,7 @@ export function coreOf(path, runtime, whose) {
     throw invalidOption(`${path} must be what createRuntime returned, got ${shown(runtime)}`);
   }
   const { core, isDisposed } = open();
-  const needed = whose === 'gateway' ? 'openGateway' : 'hearLogs';
+  const needed = { gateway: 'openGateway', control: 'hearLogs', fleet: 'openFleet' }[whose];
   if (typeof core?.native?.[needed] !== 'function') {
     throw unsupported(
       `the runtime is of another version of @absolutejs/runtime than the ${whose}: install one of both`,

@@ -26,6 +26,8 @@ const LIB = {
   egress: ['errors.js', 'checks.js', 'observe'],
   prometheus: ['errors.js', 'checks.js'],
   gateway: ['errors.js', 'checks.js', 'bridge', 'observe'],
+  // Of `gateway` the check of certificates.
+  fleet: ['errors.js', 'checks.js', 'observe', 'gateway'],
   // Beyond the public surface it has one seam to a runtime: `listen`, and the core, of `observe`.
   control: ['errors.js', 'checks.js', 'leaving.js', 'socket-paths.js', 'observe', 'dashboard'],
   dashboard: ['errors.js', 'checks.js', 'leaving.js'],
@@ -47,6 +49,7 @@ const LIB = {
   // The entries of the bundles.
   'index.js': ['errors.js', 'runtime.js', 'observe', 'checkpoint', 'egress'],
   'gateway.js': ['gateway'],
+  'fleet.js': ['fleet'],
   'control.js': ['control'],
   'tenancy.js': ['bridge', 'tenant', 'observe', 'checkpoint'],
 };

@@ -3,7 +3,7 @@
 use crate::harness::*;
 use driver::callers::Answer;
 use driver::uplink::Record;
-use pool::{Outcome, Refusal, RunId};
+use pool::{Adopted, Custody, Fact, Failure, Input, Outcome, Refusal, RunId, StopStage};
 use std::net::Ipv4Addr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -62,7 +62,7 @@ async fn a_retired_release_is_waited_for_too() {
     let (old, _) = harness.running("a").await;
     let used = harness.driver.directory.acquire("a").unwrap();
     assert_eq!(used.run, old);
-    harness.call(|call| pool::Input::Deploy { key: "a".into(), call, retire_ms: 30_000 });
+    harness.call(|call| Input::Deploy { key: "a".into(), call, retire_ms: 30_000 });
     let (new, port) = harness.launch_all()[0];
     harness.driver.started(new, new.0, spawned(200));
     harness.answers(port, Ipv4Addr::LOCALHOST.into()).await;
@@ -120,16 +120,15 @@ async fn a_tenant_that_becomes_ready_meanwhile_is_not_handed_out() {
 
 #[tokio::test]
 async fn a_claim_that_is_taken_back_ends_no_hold() {
-    let mut harness = Harness::new(pool::Config {
-        idle_after_ms: Some(1_000),
-        asks_before_idle: true,
-        ..config()
-    });
-    let (run, _) = harness.running("a").await;
+    let mut harness = Harness::new(pool::Config { custody: Custody::USERS, ..config() });
+    let process = Adopted { pid: 9, port: 9_000, touched_at_ms: 0, custody: Custody::USERS };
+    harness.call(|call| Input::Adopt { key: "a".into(), call, process });
+    let run = harness.driver.directory.acquire("a").unwrap().run;
     let hold = harness.driver.hold("a").unwrap();
-    harness.pass(1_000).await;
-    assert!(harness.record_names().contains(&"AskIdle".to_owned()), "it was claimed for that");
-    harness.fact(run, pool::Fact::IdleAnswered { stop: false });
+    harness.kill("a");
+    let failure = Failure::Thrown { by: pool::Callback::Kill, text: "not now".into() };
+    harness.fact(run, Fact::StopAsked { stage: StopStage::Ask });
+    harness.fact(run, Fact::StopRefused { asked: StopStage::Ask, failure });
     assert!(harness.driver.directory.acquire("a").is_none());
     drop(hold);
     assert!(harness.driver.directory.acquire("a").is_some());

@@ -1,0 +1,3 @@
+/** The exports of `@absolutejs/runtime/fleet`, and the entry of its bundle. */
+export { createFleet } from './fleet/fleet.js';
+export { etcd } from './fleet/store.js';
