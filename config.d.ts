@@ -84,6 +84,14 @@ export type RuntimeConfig = ConfigOfTenant & {
   surviveFor?: ConfigTime | 'forever';
   /** Asks a host that has the name to leave its tenants to this one. Default `false`. */
   takeOver?: boolean;
+  /** Serves together with other hosts, which share `'etcd://host:port,host:port/prefix'`. */
+  fleet?: string;
+  /** The name of this host in the fleet. Default: that of the machine. */
+  hostId?: string;
+  /** Where other hosts of the fleet reach this one, such as `'http://10.0.0.5:7070'`. */
+  hostAddress?: string;
+  /** A file with what hosts of the fleet know each other by: 16 bytes or more, the same for all. */
+  fleetSecretFile?: string;
   /** Keeps what tenants print in files there, too. */
   logDir?: string;
   /** The control socket. */

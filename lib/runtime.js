@@ -14,6 +14,15 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
 /** @typedef {import('../index.js').Runtime} Runtime */
 
 /**
+ * What the parts of a runtime know of the fleet that it is in.
+ * @typedef {object} InFleet
+ * @property {string} id of this host
+ * @property {(key: string) => { host: string, address: string } | null} where
+ * @property {() => import('../fleet.js').FleetHost[]} hosts
+ * @property {() => Promise<void>} close
+ */
+
+/**
  * A process that `adopt` was called with, until Rust has taken it in.
  * @typedef {object} Adoption
  * @property {any} process
@@ -40,8 +49,7 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {Map<(how?: { graceMs: number }) => Promise<void>, number>} gateways the `close` of
  *   each open gateway, and its `drainMs`
  * @property {Set<() => Promise<void>>} controls the `close` of each open control
- * @property {{ where: (key: string) => { host: string, address: string } | null, close: () => Promise<void> } | undefined}
- *   fleet that it is a part of
+ * @property {InFleet | undefined} fleet that it is a part of
  * @property {readonly import('./observe/listen.js').Listener[]} listeners who are told what the
  *   user's callbacks are told
  * @property {(() => void) | undefined} hear sets the callbacks below, of the user and `listeners`

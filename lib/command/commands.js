@@ -120,6 +120,14 @@ export const COMMANDS = {
       },
     ]),
   ),
+  hosts: {
+    count: [0, 0],
+    summary: 'shows the hosts of the fleet that this one is in',
+    example: 'absolutejs-runtime hosts --json',
+    options: CLIENT,
+    completes: [],
+    load: () => import('./hosts.js'),
+  },
   drain: {
     count: [0, 0],
     summary: 'ends the host in order: open requests end, tenants stop',

@@ -9,6 +9,9 @@ import {
   cores,
   domain,
   duration,
+  fleetAddress,
+  fleetName,
+  fleetStore,
   hostname,
   networks,
   oneOf,
@@ -227,6 +230,28 @@ const SETTINGS = {
   'take-over': {
     read: yesOrNo,
     help: 'asks a host that has the name to leave its tenants to this one',
+  },
+  fleet: {
+    value: 'URL',
+    read: orWord('off', fleetStore),
+    byDefault: 'off',
+    help: 'serves together with others, which share etcd://HOST:PORT,HOST:PORT/PREFIX',
+  },
+  'host-id': {
+    value: 'NAME',
+    read: fleetName,
+    help: 'of this host in the fleet; by default that of the machine',
+  },
+  'host-address': {
+    value: 'URL',
+    read: fleetAddress,
+    help: 'where others of the fleet reach it, such as http://10.0.0.5:7070',
+  },
+  'fleet-secret-file': {
+    value: 'FILE',
+    read: text,
+    path: 'file',
+    help: 'what hosts of the fleet know each other by: 16 bytes or more, the same for all',
   },
   'log-dir': {
     value: 'DIR',

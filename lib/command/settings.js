@@ -116,6 +116,13 @@ function wrongKeys(file, config) {
 function contradictions(values) {
   const { 'tls-cert': cert, 'tls-key': key, 'user-range': range, isolation } = values;
   const { survive, 'take-over': takesOver, 'sleep-after': sleepAfter } = values;
+  const { fleet } = values;
+  const ofFleets = ['host-id', 'host-address', 'fleet-secret-file'].filter(
+    (name) => values[name] !== undefined && fleet === null,
+  );
+  const needed = ['host-address', 'fleet-secret-file'].filter(
+    (name) => values[name] === undefined && fleet,
+  );
   const ofSleepers = ['page-out-after', 'max-asleep', 'outgoing'].filter(
     (name) => values[name] !== undefined && sleepAfter === null,
   );
@@ -123,6 +130,11 @@ function contradictions(values) {
     ...(cert !== undefined && key === undefined ? ['--tls-cert also needs --tls-key'] : []),
     ...(key !== undefined && cert === undefined ? ['--tls-key also needs --tls-cert'] : []),
     ...(takesOver && !survive ? ['--take-over also needs --survive'] : []),
+    ...ofFleets.map((name) => `--${name} also needs --fleet`),
+    ...needed.map((name) => `--fleet also needs --${name}`),
+    ...(fleet && survive
+      ? ['--survive cannot be with --fleet: others serve the tenants by then']
+      : []),
     ...ofSleepers.map((name) => `--${name} also needs --sleep-after`),
     ...(range && isolation === 'none' ? ['--user-range needs --isolation tenant'] : []),
   ];

@@ -132,6 +132,39 @@ export function domain(value) {
   throw new Mismatch('a domain such as localhost or apps.example.com');
 }
 
+/**
+ * What the hosts of a fleet share: `etcd://host:port,host:port/prefix`, `etcds://` with TLS.
+ * @type {Read}
+ */
+export function fleetStore(value) {
+  const [, tls, members = '', path = ''] =
+    /^etcd(s?):\/\/([^/]+)(\/.*)?$/.exec(textOf(value)) ?? [];
+  const endpoints = members.split(',').map((member) => `http${tls}://${member}`);
+  const isPrefix = /^(?:\/[!-.0-~]+)*\/?$/.test(path);
+  if (!isPrefix || !endpoints.every((endpoint) => isAddress(endpoint))) {
+    throw new Mismatch('an address such as etcd://10.0.0.2:2379,10.0.0.3:2379/absolute');
+  }
+  return { endpoints, ...(path.length > 1 && { prefix: path.endsWith('/') ? path : `${path}/` }) };
+}
+
+/** @param {string} text */
+const isAddress = (text) =>
+  /^https?:\/\/(?:[a-z\d_.-]+|\[[\da-f:.]+\]):\d{1,5}$/i.test(text) && URL.canParse(text);
+
+/** @type {Read} */
+export function fleetAddress(value) {
+  const text = textOf(value);
+  if (isAddress(text)) return text;
+  throw new Mismatch('an address such as http://10.0.0.5:7070');
+}
+
+/** @type {Read} */
+export function fleetName(value) {
+  const text = textOf(value);
+  if (/^[!-.0-~]{1,128}$/.test(text)) return text;
+  throw new Mismatch('a name of at most 128 letters, digits and signs without spaces and slashes');
+}
+
 /** Addresses of proxies, between commas or as an array. @type {Read} */
 export function networks(value) {
   const parts = Array.isArray(value) ? value.map(textOf) : textOf(value).split(',');

@@ -119,6 +119,9 @@ async function resourceAt(view, segments, query, { headers }) {
       case 'host':
         onlyWith(query, []);
         return { get: view.host, follow: (stream) => followHost(view, stream) };
+      case 'fleet':
+        onlyWith(query, []);
+        return { get: view.fleet };
       case 'tenants':
         return tenants(query);
       case 'events':
@@ -144,7 +147,7 @@ async function resourceAt(view, segments, query, { headers }) {
   throw new Refusal(
     404,
     'NOT_FOUND',
-    'there is nothing at this address: there are /host, /tenants, /tenants/<key>, /tenants/<key>/logs, /logs, /events',
+    'there is nothing at this address: there are /host, /fleet, /tenants, /tenants/<key>, /tenants/<key>/logs, /logs, /events',
   );
 
   /** @param {URLSearchParams} asked @returns {Promise<Resource>} */

@@ -103,6 +103,12 @@ export function createView(given) {
     events,
     logs,
     host,
+    /** The fleet that this host is in, as it sees it. */
+    fleet() {
+      const { fleet } = core;
+      if (fleet === undefined) throw new Refusal(404, 'NO_FLEET', 'this host is in no fleet');
+      return { at: Date.now(), host: fleet.id, hosts: fleet.hosts() };
+    },
     drained: /** @type {Promise<{ brokenOff: number }>} */ (drained.promise),
     requireTenant,
     /** Ends each stream that is open. @type {Set<() => void>} */

@@ -33,7 +33,7 @@ export function createFleet(options) {
   let isDraining = false;
   // For starts that requests lead to: what only JavaScript knows of the host is handed down.
   core.handDown?.();
-  core.fleet = { where, close };
+  core.fleet = { id: settings.native.host.id, where, hosts, close };
   /** @type {any} */
   let native;
   try {
@@ -129,6 +129,11 @@ export function createFleet(options) {
     return native === undefined ? null : native.where(`${key}`);
   }
 
+  /** @returns {import('../../fleet.js').FleetHost[]} */
+  function hosts() {
+    return native?.hosts() ?? [];
+  }
+
   /** @returns {Promise<void>} */
   async function close() {
     if (!isClosing) {
@@ -142,7 +147,7 @@ export function createFleet(options) {
     joined: /** @type {Promise<void>} */ (joined.promise),
     ensure,
     where,
-    hosts: () => native.hosts(),
+    hosts,
     drain() {
       if (!isDraining && !isClosing) native.drain();
       isDraining = true;
@@ -150,8 +155,6 @@ export function createFleet(options) {
     },
     close,
   };
-  // For controls: see `control/fleet.js`.
-  Object.defineProperty(fleet.hosts, Symbol.for('@absolutejs/runtime.fleet'), { value: { core } });
   if (Symbol.asyncDispose) {
     Object.defineProperty(fleet, Symbol.asyncDispose, { value: close, enumerable: false });
   }

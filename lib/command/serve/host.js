@@ -12,6 +12,8 @@ import { runtimeOptions } from './tenants.js';
 
 /** How long open requests have when a tenant is stopped, or this host leaves its tenants. */
 const DRAIN_MS = 30_000;
+/** How long a host that starts waits for its fleet before it says that it serves. */
+const JOIN_MS = 10_000;
 
 /**
  * @typedef {object} Host
@@ -74,12 +76,15 @@ export async function startHost(current, { sockets, onTransition }) {
     collector?.attachGateway(gateway);
     // The gateway already serves while the rest is loaded.
     const control = await openControl(runtime, gateway, values, optionName);
+    const fleet = await joinFleet(runtime, gateway, values);
     const [addresses, listening, metrics] = await Promise.all([
       gateway.listening,
       control.listening,
       collector && serveMetrics(collector, values.metrics, runtime, patienceMs),
     ]);
     const close = async () => {
+      // Others have the tenants before this host stops listening, if there are others.
+      if (fleet !== undefined) await Promise.race([fleet.drain(), timeout(DRAIN_MS)]);
       const brokenOff = await closeGateway(gateway, GRACE_MS);
       await runtime.dispose();
       await control.close();
@@ -132,6 +137,37 @@ async function openControl(runtime, gateway, values, optionName) {
 }
 
 /**
+ * The part of this host in a fleet. While the store does not answer, it goes on trying.
+ *
+ * @param {import('../../../index.js').Runtime} runtime
+ * @param {import('../../../gateway.js').Gateway} gateway
+ * @param {Record<string, any>} values
+ */
+async function joinFleet(runtime, gateway, values) {
+  if (!values.fleet) return undefined;
+  const secret = fileOf(values['fleet-secret-file']).trim();
+  const { createFleet, etcd } = await import('@absolutejs/runtime/fleet');
+  const id = values['host-id'] ?? machineName();
+  const host = { id, address: values['host-address'] };
+  const fleet = createFleet({ runtime, gateway, store: etcd(values.fleet), host, secret });
+  await Promise.race([fleet.joined, timeout(JOIN_MS)]);
+  fleet.joined.catch(() => {});
+  return fleet;
+}
+
+/** @param {number} ms */
+const timeout = (ms) => new Promise((resolve) => setTimeout(resolve, ms).unref());
+
+/** @param {string} file */
+function fileOf(file) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Failure(`${file} cannot be read: ${/** @type {Error} */ (error).message}`);
+  }
+}
+
+/**
  * What others on the network call this machine, where the dashboard is to be reached by them.
  *
  * @param {{ hostname: string }} address
@@ -157,14 +193,7 @@ export const isLoopback = (address) => /^(?:localhost|127\..*|::1)$/.test(addres
  */
 export function certificates({ 'tls-cert': certFile, 'tls-key': keyFile }) {
   if (certFile === undefined) return undefined;
-  const read = (/** @type {string} */ file) => {
-    try {
-      return readFileSync(file, 'utf8');
-    } catch (error) {
-      throw new Failure(`${file} cannot be read: ${/** @type {Error} */ (error).message}`);
-    }
-  };
-  return { cert: read(certFile), key: read(keyFile) };
+  return { cert: fileOf(certFile), key: fileOf(keyFile) };
 }
 
 /**
