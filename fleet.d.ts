@@ -135,8 +135,12 @@ export type EtcdOptions = {
   user?: string;
   /** The user's. */
   password?: string;
-  /** Who has signed the members' certificates, as PEM text. Default: whom the system trusts. */
+  /** Who has signed the members' certificates, as PEM text. Needed with `https`. */
   ca?: string;
+  /** This host's own certificate, as PEM text, where the members ask for one. */
+  cert?: string;
+  /** Its key. */
+  key?: string;
 };
 
 /** A host's part in a fleet. */

@@ -1473,7 +1473,7 @@ export type RuntimeError = Error & {
   retryAfterMs?: number;
   /**
    * With `ERR_RUNTIME_NOT_PLACED`: `apart` (this host has no lease), `store-unreachable`,
-   * `store-is-new`, `newer-version`, `no-host`, `unsettled` or `closing`.
+   * `store-is-new`, `newer-version`, `owner-unreachable`, `no-host`, `unsettled` or `closing`.
    */
   reason?: string;
   /** With `ERR_RUNTIME_BACKOFF`: failures in a row so far. */

@@ -312,6 +312,7 @@ const NO_PLACE = {
   'store-unreachable': 'the store does not answer',
   'store-is-new': 'the store is new, or came back with an older state',
   'newer-version': 'its record is of a newer version of this package',
+  'owner-unreachable': 'the host that has it cannot be reached',
   'no-host': 'no host may have it',
   unsettled: 'it changes hands too often',
   closing: 'this host is leaving',

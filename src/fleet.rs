@@ -1,6 +1,5 @@
 //! This host's part in a fleet: converts between JavaScript and the member, which knows the tenants of
 //! its host by what `local.rs` makes of the driver.
-#![allow(dead_code, reason = "no member is joined in `member.rs` yet, which uses the rest")]
 
 mod local;
 mod member;

@@ -22,7 +22,7 @@ const all = {
 test.each<[string, object]>([
   ['etcd://10.0.0.2:2379', { endpoints: ['http://10.0.0.2:2379'] }],
   ['etcd://a:1,b:2/absolute', { endpoints: ['http://a:1', 'http://b:2'], prefix: '/absolute/' }],
-  ['etcds://[::1]:2379/a/b/', { endpoints: ['https://[::1]:2379'], prefix: '/a/b/' }],
+  ['etcd://[::1]:2379/a/b/', { endpoints: ['http://[::1]:2379'], prefix: '/a/b/' }],
   ['etcd://a:1/', { endpoints: ['http://a:1'] }],
 ])('--fleet %s', async (fleet, store) => {
   expect((await read({ ...all, fleet })).values.fleet).toEqual(store);
@@ -36,7 +36,7 @@ test.each<[Record<string, string>, string]>([
   ...['10.0.0.2:2379', 'etcd://', 'etcd://a', 'etcd://a:1,', 'http://a:1', 'etcd://a:1/a b'].map(
     (fleet): [Record<string, string>, string] => [
       { ...all, fleet },
-      '--fleet must be an address such as etcd://10.0.0.2:2379,10.0.0.3:2379/absolute, got ',
+      '--fleet must be an address such as etcd://10.0.0.2:2379,10.0.0.3:2379/absolute, or off, got ',
     ],
   ),
   [{ ...all, 'host-id': 'a/b' }, '--host-id must be a name of at most 128 letters'],

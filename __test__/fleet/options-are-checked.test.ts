@@ -40,7 +40,7 @@ test.each<[string, object]>([
   ['leaseMS is not an option; did you mean leaseMs?', { leaseMS: 5_000 }],
   ['runtime must be what createRuntime returned, got undefined', { runtime: undefined }],
   ['gateway must be what createGateway returned, got an object', { gateway: {} }],
-  ['gateway[1] must be what createGateway returned, got 7', { gateway: [gateway, 7] }],
+  ['gateway[0] must be what createGateway returned, got 7', { gateway: [7, gateway] }],
   ['gateway is in front of another runtime', { gateway }],
   ['store must be what etcd() returned, got undefined', { store: undefined }],
   ['store must be what etcd() returned, got an object', { store: { kind: 'etcd' } }],
@@ -101,6 +101,9 @@ test.each<[string, object]>([
     'prefix must begin and end with a slash, as "/absolute/" does',
     { prefix },
   ]),
+  ['ca is needed for https://a:2379: ', { endpoints: ['https://a:2379'] }],
+  ['cert and key are for each other: give both, or none', { ca: CERT, cert: CERT }],
+  ['cert and key also need ca', { cert: CERT, key: KEY }],
   ['user and password are for each other: give both, or none', { user: 'a' }],
   ['password must be a text that is not empty', { user: 'a', password: 7 }],
   ['ca must be PEM text with a "CERTIFICATE" block', { ca: '/etc/ca.pem' }],
@@ -121,12 +124,8 @@ test('what does not fit is not shown where it may be a secret', () => {
 });
 
 test('a runtime whose tenants outlive their host, or are saved, is refused', async () => {
-  const driver = {
-    checkpoint: async () => {},
-    restore: async () => {
-      throw new Error('unused');
-    },
-  };
+  const unused = async () => false;
+  const driver = { checkpoint: unused, restore: unused, has: unused, drop: unused };
   const surviving = createRuntime({ source, survive: { name: 'fleet-options' } });
   const saving = createRuntime({ source, checkpoint: { driver } as never, idleAfterMs: 1_000 });
   expect(wrong({ runtime: surviving }).message).toStartWith('runtime has the option survive');

@@ -13,7 +13,7 @@ test('the member gets the options with their defaults', () => {
     host: { id: 'eu-1', address: 'http://10.0.0.5:7070', weight: 1, zone: undefined },
     leaseMs: 5_000,
     drainMs: 30_000,
-    store: { endpoints: ['http://127.0.0.1:2379', 'https://etcd:443'], prefix: '/absolute/' },
+    store: { endpoints: ['http://127.0.0.1:2379', 'http://etcd:80'], prefix: '/absolute/' },
   });
   expect(new TextDecoder().decode(settings.secret)).toBe('sixteen bytes ok');
   tell({ kind: 'closed' });

@@ -27,7 +27,7 @@ export function playedFleet(options: Partial<RuntimeOptions> = {}) {
   };
   const fleet = createFleet({
     runtime,
-    store: etcd({ endpoints: ['http://127.0.0.1:2379', 'https://etcd:443'] }),
+    store: etcd({ endpoints: ['http://127.0.0.1:2379', 'http://etcd'] }),
     host: { id: 'eu-1', address: 'http://10.0.0.5:7070' },
     secret: 'sixteen bytes ok',
     onEvent(event) {

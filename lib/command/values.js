@@ -133,13 +133,12 @@ export function domain(value) {
 }
 
 /**
- * What the hosts of a fleet share: `etcd://host:port,host:port/prefix`, `etcds://` with TLS.
+ * What the hosts of a fleet share: `etcd://host:port,host:port/prefix`.
  * @type {Read}
  */
 export function fleetStore(value) {
-  const [, tls, members = '', path = ''] =
-    /^etcd(s?):\/\/([^/]+)(\/.*)?$/.exec(textOf(value)) ?? [];
-  const endpoints = members.split(',').map((member) => `http${tls}://${member}`);
+  const [, members = '', path = ''] = /^etcd:\/\/([^/]+)(\/.*)?$/.exec(textOf(value)) ?? [];
+  const endpoints = members.split(',').map((member) => `http://${member}`);
   const isPrefix = /^(?:\/[!-.0-~]+)*\/?$/.test(path);
   if (!isPrefix || !endpoints.every((endpoint) => isAddress(endpoint))) {
     throw new Mismatch('an address such as etcd://10.0.0.2:2379,10.0.0.3:2379/absolute');

@@ -19,19 +19,31 @@ const MOST_ENDPOINTS = 100;
  * @returns {FleetStore}
  */
 export function etcd(options) {
-  const names = ['endpoints', 'prefix', 'user', 'password', 'ca'];
+  const names = ['endpoints', 'prefix', 'user', 'password', 'ca', 'cert', 'key'];
   const given = fieldsOf('', /** @type {Record<string, unknown>} */ (options), names);
-  const { user, password, ca } = given;
-  if ((user === undefined) !== (password === undefined)) {
-    throw invalidOption('user and password are for each other: give both, or none');
+  const { user, password, ca, cert, key } = given;
+  for (const [one, other] of [
+    ['user', 'password'],
+    ['cert', 'key'],
+  ]) {
+    if ((given[`${one}`] === undefined) === (given[`${other}`] === undefined)) continue;
+    throw invalidOption(`${one} and ${other} are for each other: give both, or none`);
   }
+  const endpoints = readAt('endpoints', given.endpoints, endpointsAt);
+  const secured = endpoints.find((endpoint) => endpoint.startsWith('https:'));
+  if (secured !== undefined && ca === undefined) {
+    throw invalidOption(`ca is needed for ${secured}: who has signed its certificate`);
+  }
+  if (cert !== undefined && ca === undefined) throw invalidOption('cert and key also need ca');
   return describedBy({
     kind: 'etcd',
-    endpoints: readAt('endpoints', given.endpoints, endpointsAt),
+    endpoints,
     prefix: prefixAt('prefix', given.prefix ?? PREFIX),
     user: user === undefined ? undefined : textAt('user', user),
     password: password === undefined ? undefined : textAt('password', password),
     ca: ca === undefined ? undefined : pemAt('ca', ca, 'CERTIFICATE'),
+    cert: cert === undefined ? undefined : pemAt('cert', cert, 'CERTIFICATE'),
+    key: key === undefined ? undefined : pemAt('key', key, 'PRIVATE KEY'),
   });
 }
 
@@ -44,6 +56,8 @@ export function etcd(options) {
  * @property {string | undefined} user
  * @property {string | undefined} password
  * @property {string | undefined} ca
+ * @property {string | undefined} cert
+ * @property {string | undefined} key
  */
 
 /**

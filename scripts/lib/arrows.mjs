@@ -68,7 +68,7 @@ const CRATES = {
   'crates/linux': ['warden'],
   'crates/driver': ['linux', 'pool', 'warden'],
   'crates/member': ['fleet', 'linux', 'store'],
-  '.': ['driver', 'gateway', 'linux', 'pool', 'warden'],
+  '.': ['driver', 'fleet', 'gateway', 'linux', 'member', 'pool', 'store', 'warden'],
 };
 
 /** The rooms of crates/linux: each may use those before it. */

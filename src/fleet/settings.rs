@@ -1,8 +1,13 @@
 //! The options as `lib/fleet/options.js` has read them: validated and complete, with the same names.
 
+use fleet::{Config, Terms};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
+use store::etcd::{Credentials, Identity, Tls};
 
 #[napi(object, object_to_js = false)]
 pub struct NativeFleet {
@@ -30,8 +35,11 @@ pub struct NativeStore {
     pub user: Option<String>,
     pub password: Option<String>,
     pub ca: Option<String>,
+    pub cert: Option<String>,
+    pub key: Option<String>,
 }
 
+#[allow(dead_code, reason = "the peer listener is not joined yet")]
 #[napi(object, object_to_js = false)]
 pub struct NativeFleetTls {
     pub cert: String,
@@ -41,36 +49,70 @@ pub struct NativeFleetTls {
 
 /// The options of a member.
 pub struct Settings {
-    pub id: String,
-    pub address: String,
-    pub weight: f64,
-    pub zone: Option<String>,
-    pub store: NativeStore,
-    pub lease_ms: u64,
+    pub member: Config,
+    pub store: store::etcd::Settings,
     /// How long uses of a key that passes to another host may go on.
     pub drain: Duration,
+    #[allow(dead_code, reason = "the peer listener is not joined yet")]
     pub trust: Trust,
 }
 
 /// By what hosts know each other.
+#[allow(dead_code, reason = "the peer listener is not joined yet")]
 pub enum Trust {
     Secret(Vec<u8>),
     Tls(NativeFleetTls),
 }
 
+/// The claim of a key whose tenant does not run is kept for so long, as its files are in this host's
+/// memory.
+const KEEP_MS: u64 = 600_000;
+/// A tenant that was made ready for a key that does not come.
+const RESERVE_MS: u64 = 60_000;
+/// A start takes a core or so: more at once would be ready later.
+const MOVES_AT_ONCE: usize = 4;
+const REBALANCE_EVERY_MS: u64 = 10_000;
+
 impl NativeFleet {
     pub fn settings(self) -> Settings {
         let NativeHostOptions { id, address, weight, zone } = self.host;
+        let lease_ms = self.lease_ms as u64;
         let secret = self.secret.map(|secret| secret.to_vec()).unwrap_or_default();
-        Settings {
-            id,
-            address,
+        let member = Config {
+            id: id.into(),
+            address: address.into(),
+            zone: zone.map(Arc::from),
             weight,
-            zone,
-            store: self.store,
-            lease_ms: self.lease_ms as u64,
+            run: chance().into(),
+            terms: Terms::of(lease_ms).expect("lib/fleet/options.js allows none as short"),
+            keep_ms: KEEP_MS,
+            reserve_ms: RESERVE_MS,
+            moves_at_once: MOVES_AT_ONCE,
+            rebalance_every_ms: REBALANCE_EVERY_MS,
+        };
+        Settings {
+            store: self.store.settings(lease_ms),
+            member,
             drain: Duration::from_secs_f64(self.drain_ms.max(0.0) / 1_000.0),
             trust: self.tls.map_or(Trust::Secret(secret), Trust::Tls),
         }
     }
+}
+
+impl NativeStore {
+    fn settings(self, lease_ms: u64) -> store::etcd::Settings {
+        let NativeStore { endpoints, prefix, user, password, ca, cert, key } = self;
+        let credentials = user.zip(password).map(|(user, password)| Credentials { user, password });
+        let identity = cert.zip(key).map(|(cert, key)| Identity { cert, key });
+        let tls = ca.map(|ca| Tls { ca, identity });
+        // Two of them fit between two beats, of which there are three in a lease.
+        let attempt = Duration::from_millis(lease_ms / 7);
+        store::etcd::Settings { endpoints, prefix, attempt, credentials, tls }
+    }
+}
+
+/// A text that no other process has had.
+fn chance() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}-{}", random(), random(), std::process::id())
 }

@@ -3,6 +3,7 @@
 
 use driver::Driver;
 use driver::tenant_facts::TenantFact;
+use fleet::Local as Standing;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +14,8 @@ const IDLE_AFTER_MS: u64 = 10_000;
 /// Each look takes a tenth of a microsecond for each tenant.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// What the tenant of a key does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// There is no process.
-    Cold,
-    /// There is one, which has not been used for a while.
-    Idle,
-    /// There is one, in use.
-    Busy,
-}
-
 /// Tells of each change, until the runtime ends or another listener takes its place.
-pub async fn follow(driver: Arc<Driver>, tell: impl Fn(Arc<str>, Standing)) {
+pub async fn follow(driver: Arc<Driver>, tell: impl Fn(Arc<str>, Standing) + Send + 'static) {
     let mut facts = driver.hear_of_tenants();
     let mut standings = Standings { known: HashMap::new(), tell };
     let mut looks = interval(LOOK_EVERY);
