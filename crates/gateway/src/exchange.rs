@@ -4,12 +4,12 @@
 use crate::admission::Rates;
 use crate::answer;
 use crate::clock;
-use crate::forward::{AnswerBody, AsSent, Forwarder, Outgoing};
+use crate::forward::{AnswerBody, AsSent, Forwarder, Next, Outgoing};
 use crate::forwarded::{self, Cidr, address_of};
 use crate::guarded;
 use crate::headers::which;
 use crate::hooks::{AccessEvent, Asked, Hooks, WokenOver, WokenRequest};
-use crate::peer::{self, Entry, Missed, Passed};
+use crate::peer::{self, Entry, Passed};
 use crate::record::{Record, Sink, Told};
 use crate::refusal::{Refusal, Why};
 use crate::route::{Route, Routed};
@@ -255,16 +255,13 @@ async fn answered<T: Tenants, H: Hooks>(
         record: record.clone(),
     };
     let (site, waiter) = (site, &waiter);
-    let next = |missed| {
-        let known = match missed {
-            Missed::Dead => Ok(site.tenants.acquire(&tally.all.key)),
-            Missed::Peer(peer, miss) => site.tenants.instead(&tally.all.key, &peer, miss),
-        };
-        async move {
-            match known? {
+    let next = |next: Next| async move {
+        match next {
+            Next::Instead(missed) => site.instead(waiter, &missed).await,
+            Next::Run => match site.tenants.acquire(&waiter.key.key) {
                 Some(tenant) => Ok(tenant),
                 None => site.wake(waiter).await,
-            }
+            },
         }
     };
     worker.forwarder.forward(tenant, next, outgoing).await

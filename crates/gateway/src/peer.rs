@@ -149,12 +149,13 @@ impl Entry {
             return Err(Refusal::new(401, Why::Stranger));
         }
         let bad = Refusal::new(400, Why::Passed);
+        let question = one(headers, &ASK).map(str::to_owned);
         let hops = one(headers, &HOPS).and_then(|hops| hops.parse().ok()).filter(|hops| *hops > 0);
-        let hops: u8 = hops.ok_or(bad.clone())?;
+        // A question is for the host that is asked.
+        let hops: u8 = hops.or(question.as_ref().map(|_| 1)).ok_or(bad.clone())?;
         if hops > HOPS_MAX {
             return Err(Refusal::new(508, Why::Loop));
         }
-        let question = one(headers, &ASK).map(str::to_owned);
         let key = one(headers, &KEY).and_then(decoded).filter(|key| !key.is_empty());
         let key = key.map(|key| key.into_owned());
         let key = key.or(question.is_some().then(String::new)).ok_or(bad)?;
@@ -270,13 +271,13 @@ pub(crate) fn verdict(head: &mut response::Parts) -> Option<Verdict> {
     })
 }
 
-/// What another tenant of the key is wanted for.
+/// A peer from which a request's key was not to be had.
 #[derive(Clone, Debug)]
-pub enum Missed {
-    /// The one that there was is dead.
-    Dead,
-    /// It is not to be had from this peer.
-    Peer(Arc<Peer>, Miss),
+pub struct Missed {
+    /// The peer.
+    pub peer: Arc<Peer>,
+    /// Why.
+    pub miss: Miss,
 }
 
 #[cfg(test)]
@@ -336,7 +337,7 @@ mod tests {
         assert_eq!(entered(&[PROOF, OF_A]), Err(Why::Passed));
         assert_eq!(entered(&[PROOF, ONCE]), Err(Why::Passed));
         assert_eq!(entered(&[PROOF, ONCE, OF_A, ("absolute-key", "b")]), Err(Why::Passed));
-        let asked = entered(&[PROOF, ONCE, ("absolute-ask", "state")]);
+        let asked = entered(&[PROOF, ("absolute-ask", "state")]);
         let question = Some("state".to_owned());
         assert_eq!(asked, Ok(Passed { key: String::new(), hops: 1, question }));
     }

@@ -1,6 +1,6 @@
 //! What the gateway has to know of tenants, and nothing else of them.
 
-use crate::peer::{Miss, Peer};
+use crate::peer::{Missed, Peer};
 use crate::refusal::{Refusal, Why};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,15 +29,14 @@ pub trait Tenants: Send + Sync + 'static {
     /// future gives the wait up.
     fn wake(&self, key: &str) -> impl Future<Output = Result<Self::InUse, Refusal>> + Send;
 
-    /// Where the key is to be had, now that it is not from this peer; `None`: it is waited for, by
-    /// `wake`. Does not wait itself.
+    /// The key's tenant, now that it was not to be had from a peer. `missed` are those that the
+    /// request was sent to, in their order: the last one is new. May wait, as `wake` does.
     fn instead(
         &self,
         _key: &str,
-        _peer: &Peer,
-        _miss: Miss,
-    ) -> Result<Option<Self::InUse>, Refusal> {
-        Err(Refusal::unreachable())
+        _missed: &[Missed],
+    ) -> impl Future<Output = Result<Self::InUse, Refusal>> + Send {
+        std::future::ready(Err(Refusal::unreachable()))
     }
 
     /// Answers a question of another host's. The key is empty if it is for none.

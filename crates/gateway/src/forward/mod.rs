@@ -98,6 +98,18 @@ pub struct Outgoing<'a> {
     pub record: Arc<Record>,
 }
 
+/// Which tenant of a request's key is wanted next.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// Its next run, as the one that there was is dead.
+    Run,
+    /// Wherever it is, as it was not to be had from these peers.
+    Instead(
+        /// In their order.
+        Vec<Missed>,
+    ),
+}
+
 /// A request that is ready to be sent.
 struct Prepared<'a> {
     head: RequestHead<'a>,
@@ -123,7 +135,7 @@ impl Forwarder {
     pub async fn forward<T: InUse, F>(
         &self,
         mut tenant: T,
-        mut next: impl FnMut(Missed) -> F + Send,
+        mut next: impl FnMut(Next) -> F + Send,
         outgoing: Outgoing<'_>,
     ) -> Result<Response<AnswerBody>, Refusal>
     where
@@ -132,6 +144,7 @@ impl Forwarder {
         let mut prepared = self.prepare(outgoing)?;
         let mut tries = Tries::new(prepared.head.method());
         let mut must_be_fresh = false;
+        let mut missed = Vec::new();
         loop {
             if !tenant.may_answer() {
                 return Err(Refusal::fenced());
@@ -143,7 +156,10 @@ impl Forwarder {
                     Outcome::Answered(answer, upstream, tenant) => {
                         return self.answer(answer, upstream, tenant, prepared);
                     }
-                    Outcome::Missed(missed) => tenant = next(missed).await?,
+                    Outcome::Missed(last) => {
+                        missed.push(last);
+                        tenant = next(Next::Instead(missed.clone())).await?;
+                    }
                 }
                 must_be_fresh = false;
                 continue;
@@ -305,7 +321,7 @@ fn after_unconnected(error: &std::io::Error, tries: &mut Tries) -> Result<Durati
 /// not everything knows yet.
 async fn next_after<T: InUse, F>(
     dead: T,
-    next: &mut (impl FnMut(Missed) -> F + Send),
+    next: &mut (impl FnMut(Next) -> F + Send),
     wait: Duration,
 ) -> Result<T, Refusal>
 where
@@ -314,7 +330,7 @@ where
     let run = dead.run();
     // In use it could hold up its own end.
     drop(dead);
-    let tenant = next(Missed::Dead).await?;
+    let tenant = next(Next::Run).await?;
     if tenant.run() == run {
         sleep(wait).await;
     }

@@ -78,7 +78,7 @@ impl Forwarder {
         tries: &mut Tries,
     ) -> Result<Outcome<T>, Refusal> {
         if tries.is_another_host_due() {
-            return Ok(Outcome::Missed(Missed::Peer(peer, Miss::Unreachable)));
+            return Ok(Outcome::Missed(Missed { peer, miss: Miss::Unreachable }));
         }
         prepared.record.is_passed_on(&peer);
         Err(Refusal::unreachable())
@@ -110,7 +110,7 @@ impl Forwarder {
                 Err(refusal)
             }
             Verdict::Elsewhere(owner) if prepared.is_whole() && tries.is_correction_due() => {
-                Ok(Outcome::Missed(Missed::Peer(peer, Miss::Elsewhere(owner))))
+                Ok(Outcome::Missed(Missed { peer, miss: Miss::Elsewhere(owner) }))
             }
             Verdict::Elsewhere(_) => Err(Refusal::moving()),
         }

@@ -1,7 +1,7 @@
 //! Hosts whose picture of who has a key is what a test says.
 
 use crate::support::{SOON, Scripted, settings, until};
-use gateway::peer::{Encryption, Entry, Miss, Owner, Peer};
+use gateway::peer::{Encryption, Entry, Miss, Missed, Owner, Peer};
 use gateway::refusal::Refusal;
 use gateway::settings::{Routing, Settings};
 use gateway::tenants::Reply;
@@ -30,7 +30,8 @@ struct Inner {
 #[derive(Default)]
 pub struct State {
     pub places: HashMap<String, Place>,
-    /// What takes the place of a peer at which a key was not to be had, one after the other.
+    /// What takes the place of peers at which a key was not to be had, one after the other; `None`:
+    /// it is waited for.
     pub instead: VecDeque<Result<Option<Place>, Refusal>>,
     pub missed: Vec<(String, String, Miss)>,
     pub asked: Vec<(String, String)>,
@@ -189,15 +190,20 @@ impl Tenants for Host {
         }
     }
 
-    fn instead(&self, key: &str, peer: &Peer, miss: Miss) -> Result<Option<Used>, Refusal> {
-        let mut state = self.state();
-        state.missed.push((key.to_owned(), peer.host.clone(), miss));
-        let next = state.instead.pop_front().expect("it is scripted");
-        if let Ok(None) = next {
-            state.places.insert(key.to_owned(), Place::Held);
+    async fn instead(&self, key: &str, missed: &[Missed]) -> Result<Used, Refusal> {
+        let next = {
+            let mut state = self.state();
+            let Missed { peer, miss } = missed.last().expect("one was missed").clone();
+            state.missed.push((key.to_owned(), peer.host.clone(), miss));
+            state.instead.pop_front().expect("it is scripted")
+        };
+        match next?.and_then(|place| self.used(&place)) {
+            Some(used) => Ok(used),
+            None => {
+                self.put(key, Place::Held);
+                self.wake(key).await
+            }
         }
-        drop(state);
-        next.map(|place| place.and_then(|place| self.used(&place)))
     }
 
     async fn asked(&self, question: &str, key: &str) -> Result<Reply, Refusal> {
