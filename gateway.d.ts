@@ -205,6 +205,8 @@ export type GatewayAccessEvent = {
   bytesOut: number;
   /** The client's; `127.0.0.1` for a unix socket. */
   address: string;
+  /** In a fleet, if it was passed on: the id of the host that has its tenant. */
+  peer?: string;
   /** When it came. */
   at: number;
 };

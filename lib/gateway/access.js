@@ -13,7 +13,7 @@ const EVENTS_PER_LOOK = 32;
 
 /** How many numbers, and how many texts, an event has: see `src/gateway/access.rs`. */
 const NUMBERS = 7;
-const TEXTS = 5;
+const TEXTS = 6;
 
 /** @typedef {{ numbers: Float64Array, texts: string }} NativeBatch */
 
@@ -102,5 +102,7 @@ function eventAt(numbers, n, texts, t) {
     at: numberAt(6),
   };
   const wokeMs = numberAt(3);
-  return wokeMs < 0 ? event : { ...event, wokeMs };
+  const peer = textAt(5);
+  if (wokeMs < 0 && peer === '') return event;
+  return { ...event, ...(wokeMs < 0 ? {} : { wokeMs }), ...(peer === '' ? {} : { peer }) };
 }

@@ -14,7 +14,7 @@ const MOST_TAKEN: usize = 4_096;
 
 /// How many numbers, and how many texts, an event has: see `lib/gateway/access.js`.
 const NUMBERS: usize = 7;
-const TEXTS: usize = 5;
+const TEXTS: usize = 6;
 
 /// A batch of events: their numbers, and their texts, a line each.
 #[napi(object, object_from_js = false)]
@@ -87,7 +87,9 @@ fn written(events: &[AccessEvent]) -> (Vec<f64>, String) {
         ]);
         let address = event.address.to_string();
         let key = event.key.as_deref().unwrap_or_default();
-        let of_event: [&str; TEXTS] = [key, &event.host, &event.method, &event.path, &address];
+        let peer = event.peer.as_deref().unwrap_or_default();
+        let of_event: [&str; TEXTS] =
+            [key, &event.host, &event.method, &event.path, &address, peer];
         for text in of_event {
             // A line end, which no request has in any of these, would shift all that follows.
             texts.extend(text.chars().map(|letter| if letter == '\n' { ' ' } else { letter }));
@@ -113,6 +115,7 @@ mod tests {
             bytes_in: 0,
             bytes_out: 5,
             address: [127, 0, 0, 1].into(),
+            peer: key.is_none().then(|| "eu-2".into()),
             at_ms: 1_000,
             traceparent: None,
         }
@@ -132,10 +135,12 @@ mod tests {
                 "/",
                 "127.0.0.1",
                 "",
+                "",
                 "a.localhost",
                 "GET",
                 "/x y",
-                "127.0.0.1"
+                "127.0.0.1",
+                "eu-2"
             ]
         );
     }

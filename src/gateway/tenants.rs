@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn each_refusal_has_its_status() {
         let of = |refusal| {
-            let Refusal { status, why, retry_after_ms } = refused(refusal);
+            let Refusal { status, why, retry_after_ms, .. } = refused(refusal);
             (status, why.code(), retry_after_ms)
         };
         let start = |failure| pool::Refusal::StartFailed { run: None, failure };

@@ -3,6 +3,7 @@
 use crate::forward::AnswerBody;
 use crate::hooks::{Hooks, Page, RefusedRequest};
 use crate::refusal::{Refusal, Why};
+use crate::tenants::Reply;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -27,7 +28,7 @@ pub async fn refused<H: Hooks>(
         }
         None => None,
     };
-    let status = status_of(refusal);
+    let status = refusal.http_status();
     let mut response = match page {
         Some(page) => of_page(page),
         None => {
@@ -40,7 +41,7 @@ pub async fn refused<H: Hooks>(
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if let Some(seconds) = retry_after_seconds(refusal) {
+    if let Some(seconds) = refusal.retry_after_seconds() {
         headers.insert(RETRY_AFTER, seconds.into());
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
@@ -63,12 +64,25 @@ pub fn redirect(path: &str, query: Option<&str>) -> Response<AnswerBody> {
     response
 }
 
+/// The answer to another host's question.
+pub fn reply(reply: Reply) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::empty());
+    let status = StatusCode::from_u16(reply.status);
+    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in reply.fields {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
 /// What a client is told that speaks HTTP in clear where TLS is spoken. Its own words are not in it.
 const UNENCRYPTED: &str = "This port speaks TLS: ask https:// in place of http://\n";
 
 /// The whole answer of HTTP/1 to what never became a request.
 pub fn bare(refusal: &Refusal) -> Bytes {
-    let status = status_of(refusal);
+    let status = refusal.http_status();
     let (kind, body) = match refusal.why {
         Why::Unencrypted => ("text/plain", UNENCRYPTED.to_owned()),
         _ => ("text/html", text(status)),
@@ -99,17 +113,6 @@ fn of_page(page: Page) -> Response<AnswerBody> {
     }
     crate::headers::take_off_hop_fields(response.headers_mut());
     response
-}
-
-fn status_of(refusal: &Refusal) -> StatusCode {
-    StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-/// Whole seconds, as the field has it: at least one, and none too early. What cannot be served now
-/// can be tried again, though it is not known when.
-fn retry_after_seconds(refusal: &Refusal) -> Option<u64> {
-    let wait_ms = refusal.retry_after_ms.or((refusal.status == 503).then_some(0));
-    wait_ms.map(|wait_ms| wait_ms.div_ceil(1_000).max(1))
 }
 
 fn text(status: StatusCode) -> String {

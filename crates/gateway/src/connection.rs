@@ -188,6 +188,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             }
         }
         match inspector.is_http2() {
+            Some(true) if self.site().by.is_peers() => Ok(()),
             Some(true) => Box::pin(self.http2(Stream::Plain(socket), received)).await,
             _ => {
                 let inspector = Inspector::http1(self.site().head_limits());

@@ -4,11 +4,12 @@
 use crate::admission::Rates;
 use crate::answer;
 use crate::clock;
-use crate::forward::{AnswerBody, AsSent, Forwarder, Outgoing};
+use crate::forward::{AnswerBody, AsSent, Forwarder, Next, Outgoing};
 use crate::forwarded::{self, Cidr, address_of};
 use crate::guarded;
 use crate::headers::which;
 use crate::hooks::{AccessEvent, Asked, Hooks, WokenOver, WokenRequest};
+use crate::peer::{self, Entry, Passed};
 use crate::record::{Record, Sink, Told};
 use crate::refusal::{Refusal, Why};
 use crate::route::{Route, Routed};
@@ -55,6 +56,14 @@ pub(crate) struct Site<T, H> {
 pub(crate) enum By {
     Rule(Route),
     Asking(Answers),
+    Peers(Entry),
+}
+
+impl By {
+    /// The clients are other hosts' gateways.
+    pub fn is_peers(&self) -> bool {
+        matches!(self, By::Peers(_))
+    }
 }
 
 /// What serves the connections of one thread.
@@ -90,6 +99,8 @@ struct Checked {
     address: IpAddr,
     is_http2: bool,
     asks_for_upgrade: bool,
+    /// What another host's gateway says of it.
+    passed: Option<Box<Passed>>,
 }
 
 impl Checked {
@@ -142,7 +153,7 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     let site = &worker.site;
     let mut request = request.map(Some);
     let address = address_of(request.headers(), client.peer, &site.trust);
-    let checked = site.check(&request, address);
+    let checked = site.enter(&mut request).and_then(|passed| site.check(&request, address, passed));
     let told = site.access.then(|| {
         let host = checked.as_ref().map_or("", Checked::host);
         site.told(host, request.method().as_str(), request.uri().path(), address)
@@ -151,6 +162,7 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     let record = Arc::new(record);
     let asks_for_upgrade = checked.as_ref().is_ok_and(|checked| checked.asks_for_upgrade);
     let is_http2 = request.version() == Version::HTTP_2;
+    let is_stranger = matches!(&checked, Err(refusal) if refusal.why == Why::Stranger);
     let answered = match checked {
         Ok(checked) => answered(&visit, &mut request, &record, checked).await,
         Err(refusal) => Err(refusal),
@@ -159,6 +171,10 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     drop(request);
     let mut response = match answered {
         Ok(response) => response,
+        Err(refusal) if site.by.is_peers() => {
+            record.refused(&refusal);
+            peer::refused(&refusal)
+        }
         Err(refusal) => {
             record.refused(&refusal);
             let hooks = site.pages.then_some(&site.hooks);
@@ -170,7 +186,8 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     record.answered(response.status().as_u16());
     streams::has_answered();
     // What follows a request for another protocol belongs to that, or to nothing.
-    let ends_connection = asks_for_upgrade || (!is_http2 && site.is_left.load(Relaxed));
+    let ends_connection =
+        asks_for_upgrade || is_stranger || (!is_http2 && site.is_left.load(Relaxed));
     if ends_connection && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -187,6 +204,9 @@ async fn answered<T: Tenants, H: Hooks>(
     let site = &worker.site;
     if let Some(rates) = &site.rates {
         rates.admit(checked.address)?;
+    }
+    if let Some(Passed { question: Some(question), key, .. }) = checked.passed.as_deref() {
+        return site.tenants.asked(question, key).await.map(answer::reply);
     }
     let (key, prefix) = match site.route(request, &checked).await? {
         Routed::Tenant { key, prefix } => (key, prefix),
@@ -225,6 +245,8 @@ async fn answered<T: Tenants, H: Hooks>(
     }
     let outgoing = Outgoing {
         request,
+        key: &tally.all.key,
+        hops: checked.passed.as_ref().map_or(0, |passed| passed.hops),
         target,
         client: &client.told,
         prefix,
@@ -232,18 +254,35 @@ async fn answered<T: Tenants, H: Hooks>(
         guard: (!checked.is_http2).then_some(connection),
         record: record.clone(),
     };
-    let next = || async {
-        match site.tenants.acquire(&tally.all.key) {
-            Some(tenant) => Ok(tenant),
-            None => site.wake(&waiter).await,
+    let (site, waiter) = (site, &waiter);
+    let next = |next: Next| async move {
+        match next {
+            Next::Instead(missed) => site.instead(waiter, &missed).await,
+            Next::Run => match site.tenants.acquire(&waiter.key.key) {
+                Some(tenant) => Ok(tenant),
+                None => site.wake(waiter).await,
+            },
         }
     };
     worker.forwarder.forward(tenant, next, outgoing).await
 }
 
 impl<T: Tenants, H: Hooks> Site<T, H> {
+    /// Takes what another host's gateway says off a request's head.
+    fn enter(&self, request: &mut AsSent) -> Result<Option<Box<Passed>>, Refusal> {
+        match &self.by {
+            By::Peers(entry) => Ok(Some(Box::new(entry.take(request.headers_mut())?))),
+            By::Rule(_) | By::Asking(_) => Ok(None),
+        }
+    }
+
     /// Checks the head. That of HTTP/1 was checked before it was parsed.
-    fn check(&self, request: &AsSent, address: IpAddr) -> Result<Checked, Refusal> {
+    fn check(
+        &self,
+        request: &AsSent,
+        address: IpAddr,
+        passed: Option<Box<Passed>>,
+    ) -> Result<Checked, Refusal> {
         let headers = request.headers();
         let is_http2 = request.version() == Version::HTTP_2;
         let host = if is_http2 {
@@ -264,7 +303,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         let upgrade = has_upgrade.then(|| headers.get(UPGRADE)).flatten();
         let upgrade = upgrade.filter(|upgrade| !is_http2_offer(upgrade.as_bytes()));
         let asks_for_upgrade = !is_http2 && upgrade.is_some();
-        Ok(Checked { host, address, is_http2, asks_for_upgrade })
+        Ok(Checked { host, address, is_http2, asks_for_upgrade, passed })
     }
 
     async fn route<'a>(
@@ -283,6 +322,11 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
                     address: checked.address,
                 };
                 answers.of(&self.hooks, checked.host(), asked).await
+            }
+            By::Peers(_) => {
+                let key = checked.passed.as_ref().map(|passed| passed.key.as_str());
+                let key = key.ok_or(Refusal::new(404, Why::UnknownKey))?;
+                Ok(Routed::Tenant { key: key.into(), prefix: None })
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod field;
 
+use crate::peer::{is_ours, take_off_ours};
 use field::Hop;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use std::net::IpAddr;
@@ -95,6 +96,7 @@ impl Words<'_> {
         // One look at the names there are, instead of a search for each of those there may be.
         let has_words = headers.keys().any(is_word_on_clients);
         if has_words && trusted.iter().any(|range| range.has(client.peer)) {
+            take_off_ours(headers);
             keep_given(headers, client, trusted);
             headers.remove(REAL_IP);
             let mut hops: Vec<&str> = given_for(headers).collect();
@@ -155,11 +157,12 @@ fn keep_given(headers: &mut HeaderMap, client: &Client, trusted: &[Cidr]) {
     set(headers, FOR, hops.join(", "));
 }
 
-/// Whether the field says whom a request is from, as a proxy does. Also those `X-Forwarded-*` that
-/// the gateway does not write: frameworks believe `-Scheme`, `-Ssl` and others as they do `-Proto`.
+/// Whether the field says whom a request is from, as a proxy does, or as another host's gateway does.
+/// Also those `X-Forwarded-*` that the gateway does not write: frameworks believe `-Scheme`, `-Ssl`
+/// and others as they do `-Proto`.
 fn is_word_on_clients(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.starts_with("x-forwarded-") || matches!(name, "x-real-ip" | "forwarded")
+    name.starts_with("x-forwarded-") || matches!(name, "x-real-ip" | "forwarded") || is_ours(name)
 }
 
 /// The address of the client: the last one that no trusted peer has vouched for.

@@ -31,6 +31,32 @@ pub trait Hooks: Send + Sync + 'static {
     fn access(&self, event: AccessEvent);
 }
 
+/// For a gateway that asks and tells nobody.
+#[derive(Clone, Copy, Debug)]
+pub struct NoHooks;
+
+impl Hooks for NoHooks {
+    async fn ask(&self, _: Asked) -> Result<Option<String>, ()> {
+        Err(())
+    }
+
+    async fn page(&self, _: RefusedRequest) -> Option<Page> {
+        None
+    }
+
+    async fn certificate(&self, _: Option<String>) -> Option<CertifiedPem> {
+        None
+    }
+
+    async fn woken(&self, _: WokenRequest) -> Option<String> {
+        None
+    }
+
+    fn woken_over(&self, _: WokenOver) {}
+
+    fn access(&self, _: AccessEvent) {}
+}
+
 /// A request that is to be routed.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -115,6 +141,8 @@ pub struct AccessEvent {
     pub bytes_out: u64,
     /// The client's address.
     pub address: IpAddr,
+    /// The host that it was passed on to; `None` if its tenant is here.
+    pub peer: Option<String>,
     /// When it came, in milliseconds since 1970.
     pub at_ms: u64,
     /// The trace context that its tenant got; `None` unless the gateway was asked to see to that.

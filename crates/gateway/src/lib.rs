@@ -16,6 +16,7 @@ pub mod guarded;
 pub mod headers;
 pub mod hooks;
 pub mod listeners;
+pub mod peer;
 pub mod record;
 pub mod refusal;
 pub mod route;
@@ -33,7 +34,7 @@ mod wake;
 #[cfg(test)]
 mod wakes;
 
-pub use hooks::Hooks;
+pub use hooks::{Hooks, NoHooks};
 pub use server::Gateway;
 pub use settings::Settings;
 pub use tenants::{InUse, Tenants};

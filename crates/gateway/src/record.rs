@@ -6,6 +6,7 @@ use crate::clock;
 use crate::count::Count;
 use crate::guarded;
 use crate::hooks::{AccessEvent, WokenOver};
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::stats::{KeyTally, Over, Tally};
 use std::fmt;
@@ -38,6 +39,8 @@ pub struct Record {
     waited: OnceLock<Duration>,
     told: Option<Told>,
     traceparent: OnceLock<String>,
+    /// The host that it was passed on to.
+    peer: OnceLock<Arc<Peer>>,
     /// Its number among those that waited, and who is told that it is over.
     woken: OnceLock<(u64, Arc<dyn Sink>)>,
     /// The connection that the request came by.
@@ -77,6 +80,7 @@ impl Record {
             waited: OnceLock::new(),
             told,
             traceparent: OnceLock::new(),
+            peer: OnceLock::new(),
             woken: OnceLock::new(),
             connection,
         }
@@ -130,6 +134,11 @@ impl Record {
     /// The tenant gets this trace context.
     pub(crate) fn is_traced_by(&self, traceparent: String) {
         let _ = self.traceparent.set(traceparent);
+    }
+
+    /// The answer is what became of it at this host.
+    pub(crate) fn is_passed_on(&self, peer: &Arc<Peer>) {
+        let _ = self.peer.set(peer.clone());
     }
 
     /// The request waits, under this number.
@@ -191,6 +200,7 @@ impl Drop for Record {
                 bytes_in,
                 bytes_out,
                 address: told.address,
+                peer: self.peer.get().map(|peer| peer.host.clone()),
                 at_ms: told.at_ms,
                 traceparent: self.traceparent.take(),
             });

@@ -1,6 +1,9 @@
 //! Why the gateway answers a request itself, instead of its tenant.
 
+use crate::peer::Owner;
+use http::StatusCode;
 use std::fmt;
+use std::sync::Arc;
 
 /// When another try may find room, where there is none now.
 const OVERLOADED_RETRY_MS: u64 = 1_000;
@@ -14,17 +17,50 @@ pub struct Refusal {
     pub why: Why,
     /// When another try may succeed.
     pub retry_after_ms: Option<u64>,
+    /// Of [`Why::Elsewhere`]: who has the key, if that is known.
+    pub owner: Option<Arc<Owner>>,
 }
 
 impl Refusal {
     /// A refusal after which another try makes no sense.
     pub fn new(status: u16, why: Why) -> Refusal {
-        Refusal { status, why, retry_after_ms: None }
+        Refusal { status, why, retry_after_ms: None, owner: None }
     }
 
     /// There are too many requests for now.
     pub fn overloaded() -> Refusal {
         Refusal::new(503, Why::Overloaded).retry_after(OVERLOADED_RETRY_MS)
+    }
+
+    /// The key is not this host's: for another host's gateway, which asks its owner.
+    pub fn elsewhere(owner: Option<Owner>) -> Refusal {
+        Refusal { owner: owner.map(Arc::new), ..Refusal::new(421, Why::Elsewhere) }
+    }
+
+    /// This host may answer nothing of its tenants' for now: another one may have them by now.
+    pub fn fenced() -> Refusal {
+        Refusal::new(503, Why::Fenced).retry_after(OVERLOADED_RETRY_MS)
+    }
+
+    /// It is not known for now which host has the tenant.
+    pub(crate) fn moving() -> Refusal {
+        Refusal::new(503, Why::Moving).retry_after(OVERLOADED_RETRY_MS)
+    }
+
+    /// The host that has the tenant cannot be reached.
+    pub(crate) fn unreachable() -> Refusal {
+        Refusal::new(503, Why::Unreachable).retry_after(OVERLOADED_RETRY_MS)
+    }
+
+    pub(crate) fn http_status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whole seconds, as `Retry-After` has it: at least one, and none too early. What cannot be
+    /// served now can be tried again, though it is not known when.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        let wait_ms = self.retry_after_ms.or((self.status == 503).then_some(0));
+        wait_ms.map(|wait_ms| wait_ms.div_ceil(1_000).max(1))
     }
 
     /// Whether it tells that the tenant failed, which was asked: all else is the gateway's own.
@@ -49,6 +85,11 @@ macro_rules! causes {
             /// The stable word for it, in access events and in the `page` function's argument.
             pub fn code(self) -> &'static str {
                 match self { $(Why::$name => $code,)+ }
+            }
+
+            /// The cause with this code; the first of two that have the same.
+            pub(crate) fn of_code(code: &str) -> Option<Why> {
+                [$(Why::$name,)+].into_iter().find(|why| why.code() == code)
             }
         }
     };
@@ -105,6 +146,15 @@ causes! {
     CalledOff = "called-off",
     BrokeOff = "broke-off",
     ClientLeft = "client-left",
+    // What is between the hosts of a fleet.
+    Stranger = "stranger",
+    Passed = "passed",
+    Loop = "loop",
+    Question = "question",
+    Elsewhere = "elsewhere",
+    Moving = "moving",
+    Unreachable = "unreachable",
+    Fenced = "fenced",
 }
 
 impl fmt::Display for Refusal {

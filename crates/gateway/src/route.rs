@@ -102,7 +102,7 @@ pub fn name_of(host: &str) -> Cow<'_, str> {
 }
 
 /// The segment without percent signs; `None` if it cannot be read.
-fn decoded(segment: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     if !segment.contains('%') {
         return Some(segment.into());
     }

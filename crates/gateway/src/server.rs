@@ -15,6 +15,7 @@ use crate::exchange::{By, Site, Worker};
 use crate::forward::{ForwardSettings, Forwarder};
 use crate::hooks::Hooks;
 use crate::listeners::{Listener, Listening, StartError};
+use crate::peer::{self, Entry};
 use crate::routing::Answers;
 use crate::settings::{self, CertifiedPem, Routing, Settings};
 use crate::stats::{Counters, KeyStats, Stats};
@@ -94,16 +95,7 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         hooks: H,
         mut show: impl FnMut(usize, BorrowedFd<'_>),
     ) -> Result<Gateway<T, H>, StartError> {
-        let tls = match &settings.tls {
-            None => None,
-            Some(settings::Tls::Certificates(given)) if given.is_empty() => {
-                return Err(StartError::Tls(TlsError::None));
-            }
-            Some(settings::Tls::Certificates(given)) => {
-                Some(Tls { certificates: certificates(given)?, asks: false })
-            }
-            Some(settings::Tls::Ask) => Some(Tls { certificates: certificates(&[])?, asks: true }),
-        };
+        let tls = tls_of(&settings).map_err(StartError::Tls)?;
         let listen = settings.listen.into_iter().map(Listener::open);
         let mut listeners = listen.collect::<Result<Vec<_>, _>>()?;
         let stays = Arc::<AtomicBool>::default();
@@ -117,7 +109,9 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         let threads = settings.threads.unwrap_or_else(|| threads_for(cores)).max(1);
         let counters = Counters::new(threads);
         let (all, tallies) = (counters.all.clone(), counters.tallies().to_vec());
-        let (wake, limits) = (settings.wake, settings.limits);
+        let are_peers = matches!(settings.routing, Routing::Peers(_));
+        let wake = settings.wake;
+        let limits = if are_peers { peer::limits(settings.limits) } else { settings.limits };
         let trust: Arc<[_]> = settings.trust.into();
         let site = Arc::new(Site {
             tenants,
@@ -126,6 +120,7 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
             by: match settings.routing {
                 Routing::Rule(route) => By::Rule(route),
                 Routing::Ask { cache } => By::Asking(Answers::new(cache, wake.timeout)),
+                Routing::Peers(entry) => By::Peers(entry),
             },
             trust: trust.clone(),
             wake,
@@ -231,6 +226,13 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         }
     }
 
+    /// Drops idle connections to another host, by its number: it is gone, or is about to be.
+    pub fn forget_peer(&self, run: u64) {
+        for worker in &self.workers {
+            worker.forwarder.forget_peer(run);
+        }
+    }
+
     /// Closes the gateway: takes no further connection and no further request, and cuts off what
     /// goes on after the grace. May be called again, to shorten the grace.
     pub async fn close(&self, grace: Duration) {
@@ -248,6 +250,11 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
 
     /// Closes it as `close` does, without being told of the end.
     pub fn begin_to_close(&self, grace: Duration) {
+        // Other hosts may have sent a request before they know that this one leaves: each of their
+        // connections may have one more, as those to a gateway whose sockets another one has.
+        if self.site.by.is_peers() {
+            self.leave_sockets();
+        }
         // The accepting thread that does not hear it is ending already.
         let _ = self.closing.send(grace);
     }
@@ -261,8 +268,7 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         }
         state.told.push(Box::new(closed));
         drop(state);
-        // The accepting thread that does not hear it is ending already.
-        let _ = self.closing.send(grace);
+        self.begin_to_close(grace);
     }
 }
 
@@ -271,8 +277,17 @@ fn threads_for(cores: usize) -> usize {
     cores.div_ceil(CORES_PER_THREAD).clamp(1, THREADS_MAX)
 }
 
-fn certificates(given: &[CertifiedPem]) -> Result<Arc<Certificates>, StartError> {
-    Certificates::new(given).map_err(StartError::Tls)
+fn tls_of(settings: &Settings) -> Result<Option<Tls>, TlsError> {
+    let (certificates, asks) = match (&settings.routing, &settings.tls) {
+        (Routing::Peers(Entry::Certificate(pem)), _) => (Certificates::mutual(pem)?, false),
+        (Routing::Peers(Entry::Token(_)), _) | (_, None) => return Ok(None),
+        (_, Some(settings::Tls::Certificates(given))) if given.is_empty() => {
+            return Err(TlsError::None);
+        }
+        (_, Some(settings::Tls::Certificates(given))) => (Certificates::new(given)?, false),
+        (_, Some(settings::Tls::Ask)) => (Certificates::new(&[])?, true),
+    };
+    Ok(Some(Tls { certificates, asks }))
 }
 
 /// Serves the connections that come in, until none can.

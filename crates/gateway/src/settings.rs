@@ -1,6 +1,7 @@
 //! What a gateway is started with: plain values, which were checked where they came from.
 
 use crate::forwarded::Cidr;
+use crate::peer::Entry;
 use crate::route::Route;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ pub struct Settings {
 }
 
 /// How a request leads to a key.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Routing {
     /// By a rule.
     Rule(Route),
@@ -41,6 +42,15 @@ pub enum Routing {
         /// How long an answer is remembered.
         cache: Duration,
     },
+    /// Other hosts' gateways say the key, of requests that they pass on. Those are served as visitors'
+    /// are. What tenants are told of visitors, and pages of refusals, are the first gateway's to write,
+    /// and requests are counted and told as a visitor's there alone: here `tls`, `trust`, `pages` and
+    /// a limit by address do not count, and heads may be larger by what that gateway adds. HTTP/2 is
+    /// not spoken.
+    Peers(
+        /// Who may.
+        Entry,
+    ),
 }
 
 /// One address to listen at.

@@ -1,7 +1,9 @@
 //! What the gateway has to know of tenants, and nothing else of them.
 
-use crate::refusal::Refusal;
+use crate::peer::{Missed, Peer};
+use crate::refusal::{Refusal, Why};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The tenants behind the gateway. Its methods are called on the gateway's threads.
 pub trait Tenants: Send + Sync + 'static {
@@ -26,14 +28,55 @@ pub trait Tenants: Send + Sync + 'static {
     /// The key's tenant, which is started if it does not run. Callers share one start; dropping the
     /// future gives the wait up.
     fn wake(&self, key: &str) -> impl Future<Output = Result<Self::InUse, Refusal>> + Send;
+
+    /// The key's tenant, now that it was not to be had from a peer. `missed` are those that the
+    /// request was sent to, in their order: the last one is new. May wait, as `wake` does.
+    fn instead(
+        &self,
+        _key: &str,
+        _missed: &[Missed],
+    ) -> impl Future<Output = Result<Self::InUse, Refusal>> + Send {
+        std::future::ready(Err(Refusal::unreachable()))
+    }
+
+    /// Answers a question of another host's. The key is empty if it is for none.
+    fn asked(
+        &self,
+        _question: &str,
+        _key: &str,
+    ) -> impl Future<Output = Result<Reply, Refusal>> + Send {
+        std::future::ready(Err(Refusal::new(501, Why::Question)))
+    }
 }
 
-/// A tenant in use.
+/// The answer to another host's question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Its status.
+    pub status: u16,
+    /// Fields of its head.
+    pub fields: Vec<(String, String)>,
+}
+
+/// A tenant in use: one of this host, or one that is to be had from another host's gateway.
 pub trait InUse: Send + Sync + 'static {
-    /// Where it listens.
+    /// Where it listens, or the gateway of its host does.
     fn address(&self) -> SocketAddr;
-    /// The number of its process, which no other has had: connections to it are kept by it.
+    /// The number of its process, which no other has had: connections to it are kept by it. Of a
+    /// peer: a number of that host, which no other peer has had.
     fn run(&self) -> u64;
-    /// Resolves when the tenant is about to be asked to end although it is in use.
+    /// Resolves when the tenant is about to be asked to end although it is in use. Of a peer: when
+    /// that host is gone, and nothing more is waited for from it.
     fn revoked(&self) -> impl Future<Output = ()> + Send + 'static;
+    /// The gateway of another host, which has the tenant; `None`: this host has.
+    fn peer(&self) -> Option<&Arc<Peer>> {
+        None
+    }
+    /// Whether anything of the tenant may be answered now. It is asked before a request is sent, and
+    /// for each head, part of a body and part of a tunnel that is passed on to a client, so it has to
+    /// be quick. A host that is one of several may have lost its tenants to another one while it
+    /// stood still.
+    fn may_answer(&self) -> bool {
+        true
+    }
 }

@@ -1,12 +1,14 @@
 //! Certificates: which one a client gets, and how they are exchanged while the gateway runs.
 
+use crate::peer::MutualPem;
+use crate::peer::encryption;
 use crate::settings::CertifiedPem;
-use rustls::ServerConfig;
 use rustls::crypto::ring::{default_provider, sign::any_supported_type};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -27,6 +29,8 @@ pub enum TlsError {
     Mismatch(String),
     /// The gateway does not encrypt.
     NotEncrypted,
+    /// The authority's certificates cannot be used.
+    Authority(String),
     /// A name is none that a client can ask for.
     Name(String),
 }
@@ -43,6 +47,9 @@ impl fmt::Display for TlsError {
                 write!(formatter, "the key and the certificate do not belong together: {why}")
             }
             TlsError::NotEncrypted => write!(formatter, "the gateway was started without tls"),
+            TlsError::Authority(why) => {
+                write!(formatter, "the authority's certificate cannot be used: {why}")
+            }
             TlsError::Name(name) => write!(formatter, "{name:?} is not the name of a server"),
         }
     }
@@ -84,6 +91,16 @@ impl Certificates {
             given: by_name,
             shared: Arc::new(config(Arc::new(Given(own.clone())), ticketer.clone())),
             ticketer,
+            parsed: Mutex::default(),
+        }))
+    }
+
+    /// For connections of other hosts' gateways, which show a certificate, too.
+    pub fn mutual(pem: &MutualPem) -> Result<Arc<Certificates>, TlsError> {
+        Ok(Arc::new(Certificates {
+            given: RwLock::default(),
+            shared: Arc::new(encryption::server(pem)?),
+            ticketer: None,
             parsed: Mutex::default(),
         }))
     }
@@ -206,13 +223,26 @@ fn config(
     config
 }
 
-fn certified(pem: &CertifiedPem) -> Result<CertifiedKey, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(pem.cert.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::Certificate(error.to_string()))?;
-    if chain.is_empty() {
-        return Err(TlsError::Certificate("no CERTIFICATE block in the text".to_owned()));
+/// The certificates of the authorities in the text.
+pub(crate) fn authority(pem: &str) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in chain(pem).map_err(TlsError::Authority)? {
+        roots.add(certificate).map_err(|error| TlsError::Authority(error.to_string()))?;
     }
+    Ok(roots)
+}
+
+fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| error.to_string())?;
+    match chain.is_empty() {
+        true => Err("no CERTIFICATE block in the text".to_owned()),
+        false => Ok(chain),
+    }
+}
+
+pub(crate) fn certified(pem: &CertifiedPem) -> Result<CertifiedKey, TlsError> {
+    let chain = chain(&pem.cert).map_err(TlsError::Certificate)?;
     let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes())
         .map_err(|error| TlsError::Key(error.to_string()))?;
     let key = any_supported_type(&key).map_err(|error| TlsError::Key(error.to_string()))?;

@@ -3,11 +3,12 @@
 use crate::clock;
 use crate::exchange::Site;
 use crate::hooks::{Hooks, WokenRequest};
+use crate::peer::Missed;
 use crate::record::Record;
 use crate::refusal::{Refusal, Why};
 use crate::stats::{KeyCounters, Totals};
 use crate::stream::Socket;
-use crate::tenants::Tenants;
+use crate::tenants::{InUse, Tenants};
 use crate::trace;
 use std::pin::pin;
 use std::sync::Arc;
@@ -54,22 +55,42 @@ pub(crate) struct Waiter<'a> {
 impl<T: Tenants, H: Hooks> Site<T, H> {
     /// Waits for the key's tenant.
     pub(crate) async fn wake(&self, waiter: &Waiter<'_>) -> Result<T::InUse, Refusal> {
-        let _place = Place::take(&self.counters.all, waiter.key, self.wake.queue)?;
         let began = clock::now();
-        let ready = tokio::time::timeout(self.wake.timeout, self.tenants.wake(&waiter.key.key));
+        let tenant = self.wait(waiter, self.tenants.wake(&waiter.key.key)).await?;
+        // What it waits for at another host is that one's to count.
+        if tenant.peer().is_none() {
+            waiter.record.woke(clock::now() - began);
+        }
+        Ok(tenant)
+    }
+
+    /// Waits for the key's tenant, now that it was not to be had from a peer.
+    pub(crate) async fn instead(
+        &self,
+        waiter: &Waiter<'_>,
+        missed: &[Missed],
+    ) -> Result<T::InUse, Refusal> {
+        self.wait(waiter, self.tenants.instead(&waiter.key.key, missed)).await
+    }
+
+    async fn wait(
+        &self,
+        waiter: &Waiter<'_>,
+        ready: impl Future<Output = Result<T::InUse, Refusal>>,
+    ) -> Result<T::InUse, Refusal> {
+        let _place = Place::take(&self.counters.all, waiter.key, self.wake.queue)?;
+        let ready = tokio::time::timeout(self.wake.timeout, ready);
         let left = async {
             match waiter.socket {
                 Some(socket) => socket.left().await,
                 None => std::future::pending().await,
             }
         };
-        let tenant = tokio::select! {
+        tokio::select! {
             biased;
-            ready = ready => ready.unwrap_or_else(|_| Err(Refusal::new(504, Why::NotReady)))?,
-            () = left => return Err(Refusal::new(499, Why::ClientLeft)),
-        };
-        waiter.record.woke(clock::now() - began);
-        Ok(tenant)
+            ready = ready => ready.unwrap_or_else(|_| Err(Refusal::new(504, Why::NotReady))),
+            () = left => Err(Refusal::new(499, Why::ClientLeft)),
+        }
     }
 
     /// Waits for the key's tenant, and beside that for the trace context that the request gets.

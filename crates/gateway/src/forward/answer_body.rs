@@ -3,6 +3,7 @@
 use super::upstreams::{Upstream, Upstreams};
 use crate::record::Record;
 use crate::streams;
+use crate::tenants::InUse;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -42,7 +43,7 @@ impl AnswerBody {
         AnswerBody(Kind::Full(None))
     }
 
-    pub(super) fn of<T: Send + Sync + 'static>(body: TenantBody<T>) -> AnswerBody {
+    pub(super) fn of<T: InUse>(body: TenantBody<T>) -> AnswerBody {
         AnswerBody(Kind::Tenant(Box::pin(body)))
     }
 }
@@ -93,11 +94,20 @@ pub(super) enum By<T> {
         /// Where it goes when the exchange has ended, unless it may not be used again.
         keep: Option<Arc<Upstreams>>,
         /// Keeps the tenant in use.
-        _in_use: T,
+        in_use: T,
     },
     /// A task that drives the connection, as the request's body has not ended yet. It is told when
     /// the answer has, and ends at once if it hears of no end.
-    Task { ended: Option<oneshot::Sender<()>>, _in_use: Arc<T> },
+    Task { ended: Option<oneshot::Sender<()>>, in_use: Arc<T> },
+}
+
+impl<T> By<T> {
+    fn in_use(&self) -> &T {
+        match self {
+            By::Connection { in_use, .. } => in_use,
+            By::Task { in_use, .. } => in_use,
+        }
+    }
 }
 
 /// The body of a tenant's answer.
@@ -106,6 +116,8 @@ pub(super) struct TenantBody<T> {
     record: Arc<Record>,
     /// `None` once it was let go.
     by: Option<By<T>>,
+    /// Resolves when the host that it comes from is gone: of that no connection need tell.
+    is_lost: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// A part that was taken, and is not passed on yet.
     next: Option<Frame<Bytes>>,
     is_ended: bool,
@@ -116,11 +128,14 @@ pub(super) struct TenantBody<T> {
     is_failure_due: bool,
 }
 
-impl<T> TenantBody<T> {
+impl<T: InUse> TenantBody<T> {
     pub fn new(incoming: Incoming, record: Arc<Record>, by: By<T>) -> TenantBody<T> {
+        let in_use = by.in_use();
+        let is_lost = in_use.peer().map(|_| Box::pin(in_use.revoked()) as _);
         TenantBody {
             incoming,
             record,
+            is_lost,
             by: Some(by),
             next: None,
             is_ended: false,
@@ -176,8 +191,19 @@ impl<T> TenantBody<T> {
         }
         match frame {
             Poll::Ready(Some(Err(error))) => self.fail(error),
+            Poll::Pending if self.poll_lost(context).is_ready() => {
+                self.fail("the tenant's host is gone".into())
+            }
             frame => frame,
         }
+    }
+
+    fn poll_lost(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.is_lost.as_mut().map_or(Poll::Pending, |lost| lost.as_mut().poll(context))
+    }
+
+    fn may_answer(&self) -> bool {
+        self.by.as_ref().is_some_and(|by| by.in_use().may_answer())
     }
 
     /// The next part, with those joined to it that are there already.
@@ -220,7 +246,7 @@ impl<T> TenantBody<T> {
 // Nothing in it is pinned.
 impl<T> Unpin for TenantBody<T> {}
 
-impl<T> Body for TenantBody<T> {
+impl<T: InUse> Body for TenantBody<T> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -228,6 +254,11 @@ impl<T> Body for TenantBody<T> {
         let this = &mut *self;
         if this.failure.is_none() || this.next.is_some() {
             let parts = this.poll_parts(context);
+            if parts.is_ready() && !this.may_answer() {
+                this.has_failed = true;
+                this.next = None;
+                return Poll::Ready(Some(Err("the host may not answer for its tenants".into())));
+            }
             if parts.is_ready() || this.failure.is_none() {
                 return parts;
             }

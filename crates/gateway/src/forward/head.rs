@@ -4,6 +4,7 @@ use super::AsSent;
 use super::upgrade::Wanted;
 use crate::forwarded::Words;
 use crate::headers::{take_off_hop_fields, which};
+use crate::peer::{Peer, Telling};
 use crate::refusal::{Refusal, Why};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -24,8 +25,10 @@ pub(super) struct RequestHead<'a> {
     /// Its method and header fields are those of the head; the fields are in it until the first try.
     request: &'a mut AsSent,
     target: PathAndQuery,
-    /// What is added to the fields, for each try.
-    words: Words<'a>,
+    /// What is added to the fields, for each try; `None` if another gateway has.
+    words: Option<Words<'a>>,
+    /// What is added for a peer.
+    telling: Telling<'a>,
     /// What the headers are made of again for a second try; `None` before the first.
     packed: Option<Packed>,
 }
@@ -37,7 +40,13 @@ struct Packed(Vec<u8>);
 
 impl<'a> RequestHead<'a> {
     /// The head for the tenant of what a client sent. `Content-Length` stays as it is.
-    pub fn new(request: &'a mut AsSent, target: PathAndQuery, words: Words<'a>) -> RequestHead<'a> {
+    pub fn new(
+        request: &'a mut AsSent,
+        target: PathAndQuery,
+        host: HeaderValue,
+        words: Option<Words<'a>>,
+        telling: Telling<'a>,
+    ) -> RequestHead<'a> {
         let is_http2 = request.version() == Version::HTTP_2;
         let headers = request.headers_mut();
         take_off_hop_fields(headers);
@@ -48,7 +57,7 @@ impl<'a> RequestHead<'a> {
         }
         // That of HTTP/1 is what was agreed on, if there is one.
         if is_http2 || !has_host {
-            headers.insert(HOST, words.host.clone());
+            headers.insert(HOST, host);
         }
         if has_cookies {
             if is_http2 {
@@ -56,7 +65,7 @@ impl<'a> RequestHead<'a> {
             }
             take_off_operators_cookies(headers);
         }
-        RequestHead { request, target, words, packed: None }
+        RequestHead { request, target, words, telling, packed: None }
     }
 
     pub fn method(&self) -> &Method {
@@ -89,8 +98,8 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// A request with this head.
-    pub fn with<B>(&mut self, body: B) -> Request<B> {
+    /// A request with this head, for a tenant or for the gateway of another host.
+    pub fn with<B>(&mut self, body: B, peer: Option<&Peer>) -> Request<B> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method().clone();
         *request.uri_mut() = Uri::from(self.target.clone());
@@ -102,7 +111,12 @@ impl<'a> RequestHead<'a> {
             }
             Some(packed) => packed.unpack(),
         };
-        self.words.tell(headers);
+        if let Some(words) = &self.words {
+            words.tell(headers);
+        }
+        if let Some(peer) = peer {
+            self.telling.tell(peer, headers);
+        }
         request
     }
 }
@@ -234,9 +248,11 @@ mod tests {
         let host = HeaderValue::from_static("h");
         let words = Words { client: &client, host, prefix: None, trusted: &[] };
         words.tell(&mut headers);
-        let mut head = RequestHead { request: &mut request, target, words, packed: None };
+        let telling = Telling { key: "a", hops: 0 };
+        let words = Some(words);
+        let mut head = RequestHead { request: &mut request, target, words, telling, packed: None };
         for _ in 0..3 {
-            let request = head.with(());
+            let request = head.with((), None);
             assert_eq!((request.headers(), request.uri()), (&headers, &Uri::from_static("/a?b")));
         }
     }

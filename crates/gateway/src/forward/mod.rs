@@ -8,6 +8,8 @@ mod answer_body;
 mod bell;
 mod frames;
 mod head;
+mod line;
+mod passing;
 mod request_body;
 mod retry;
 #[cfg(test)]
@@ -19,6 +21,7 @@ mod watched;
 
 use crate::forwarded::{Cidr, Client, Words};
 use crate::guarded;
+use crate::peer::{Missed, Telling, take_off_ours};
 use crate::record::Record;
 use crate::refusal::{Refusal, Why};
 use crate::tenants::InUse;
@@ -28,6 +31,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
+use passing::Outcome;
 use request_body::{RequestBody, Source};
 use retry::{Again, Failed, Tries, Unconnected};
 use std::sync::Arc;
@@ -47,7 +51,10 @@ const REST: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Forwarder {
     settings: ForwardSettings,
+    /// Connections to tenants.
     upstreams: Arc<Upstreams>,
+    /// Connections to other hosts.
+    peers: Arc<Upstreams>,
 }
 
 /// What requests to tenants are sent with.
@@ -72,6 +79,11 @@ pub type AsSent = http::Request<Option<Incoming>>;
 pub struct Outgoing<'a> {
     /// As the client sent it.
     pub request: &'a mut AsSent,
+    /// Whom it is for.
+    pub key: &'a str,
+    /// How often it was passed on: 0 if its client is the visitor. Otherwise all that tenants are
+    /// told of that one is in the request.
+    pub hops: u8,
     /// Path and query for the tenant, the prefix taken off.
     pub target: PathAndQuery,
     /// What its tenant is told of its client.
@@ -86,6 +98,18 @@ pub struct Outgoing<'a> {
     pub record: Arc<Record>,
 }
 
+/// Which tenant of a request's key is wanted next.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// Its next run, as the one that there was is dead.
+    Run,
+    /// Wherever it is, as it was not to be had from these peers.
+    Instead(
+        /// In their order.
+        Vec<Missed>,
+    ),
+}
+
 /// A request that is ready to be sent.
 struct Prepared<'a> {
     head: RequestHead<'a>,
@@ -93,22 +117,25 @@ struct Prepared<'a> {
     body: Option<Source>,
     wanted: Option<Wanted>,
     guard: Option<&'a Arc<guarded::Shared>>,
+    /// Its client is another host's gateway.
+    is_passed: bool,
     record: Arc<Record>,
 }
 
 impl Forwarder {
     /// A forwarder without connections.
     pub fn new(settings: ForwardSettings) -> Forwarder {
-        Forwarder { settings, upstreams: Arc::default() }
+        Forwarder { settings, upstreams: Upstreams::to_tenants(), peers: Upstreams::to_peers() }
     }
 
     /// Sends a request to its tenant and returns the answer, whose body keeps the tenant in use and
     /// the record until it has ended. `next` gives another tenant of the key: it is called when this
-    /// one is found dead and the request may safely be sent once more.
+    /// one is found dead, or is not where it was looked for, and the request may safely be sent once
+    /// more.
     pub async fn forward<T: InUse, F>(
         &self,
         mut tenant: T,
-        mut next: impl FnMut() -> F + Send,
+        mut next: impl FnMut(Next) -> F + Send,
         outgoing: Outgoing<'_>,
     ) -> Result<Response<AnswerBody>, Refusal>
     where
@@ -117,7 +144,26 @@ impl Forwarder {
         let mut prepared = self.prepare(outgoing)?;
         let mut tries = Tries::new(prepared.head.method());
         let mut must_be_fresh = false;
+        let mut missed = Vec::new();
         loop {
+            if !tenant.may_answer() {
+                return Err(Refusal::fenced());
+            }
+            if let Some(peer) = tenant.peer().cloned() {
+                // On the heap: requests to tenants need no room for it.
+                let passed = Box::pin(self.pass_on(tenant, peer, &mut prepared, &mut tries));
+                match passed.await? {
+                    Outcome::Answered(answer, upstream, tenant) => {
+                        return self.answer(answer, upstream, tenant, prepared);
+                    }
+                    Outcome::Missed(last) => {
+                        missed.push(last);
+                        tenant = next(Next::Instead(missed.clone())).await?;
+                    }
+                }
+                must_be_fresh = false;
+                continue;
+            }
             let kept = if must_be_fresh { None } else { self.upstreams.take(tenant.run()) };
             let connected = match kept {
                 Some(upstream) => Ok(upstream),
@@ -151,15 +197,22 @@ impl Forwarder {
         self.upstreams.forget(run);
     }
 
+    /// Drops the idle connections to another host.
+    pub fn forget_peer(&self, run: u64) {
+        self.peers.forget(run);
+    }
+
     fn prepare<'a>(&'a self, outgoing: Outgoing<'a>) -> Result<Prepared<'a>, Refusal> {
-        let Outgoing { request, target, client, prefix, host, guard, record } = outgoing;
+        let Outgoing { request, key, hops, target, client, prefix, host, guard, record } = outgoing;
         let wanted = Wanted::of(request);
         if request.method() == Method::CONNECT && wanted.is_none() {
             return Err(Refusal::new(405, Why::Connect));
         }
         let incoming = request.body_mut().take();
-        let words = Words { client, host, prefix, trusted: &self.settings.trusted };
-        let mut head = RequestHead::new(request, target, words);
+        let trusted = &self.settings.trusted;
+        let words = (hops == 0).then(|| Words { client, host: host.clone(), prefix, trusted });
+        let telling = Telling { key, hops };
+        let mut head = RequestHead::new(request, target, host, words, telling);
         // Of a request for another protocol the body is that protocol.
         let incoming = incoming.filter(|body| wanted.is_none() && !body.is_end_stream());
         let has_body = incoming.is_some();
@@ -170,7 +223,7 @@ impl Forwarder {
             Some(wanted) => head.asks_for(wanted),
             None => head.say_whether_it_has_a_body(has_body),
         }
-        Ok(Prepared { head, body, wanted, guard, record })
+        Ok(Prepared { head, body, wanted, guard, is_passed: hops > 0, record })
     }
 
     /// The answer for the client of a tenant's answer.
@@ -181,8 +234,14 @@ impl Forwarder {
         in_use: T,
         prepared: Prepared<'_>,
     ) -> Result<Response<AnswerBody>, Refusal> {
-        let Prepared { body, wanted, guard, record, .. } = prepared;
+        let Prepared { body, wanted, guard, is_passed, record, .. } = prepared;
+        if !in_use.may_answer() {
+            return Err(Refusal::fenced());
+        }
         let (mut head, incoming) = answer.into_parts();
+        if is_passed {
+            take_off_ours(&mut head.headers);
+        }
         let agrees = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let agreed = agrees.then(|| head.headers.get(header::UPGRADE).cloned()).flatten();
         let is_clear = clean_answer(&mut head)?;
@@ -193,7 +252,7 @@ impl Forwarder {
             if let Some(guard) = guard {
                 guard.allow_other_protocol();
             }
-            let (tenant, first) = upstream.into_socket();
+            let (tenant, first) = upstream.into_line();
             let farewell = is_websocket.then(|| self.settings.farewell.subscribe());
             let tunnel = Tunnel { client, tenant, first, farewell, record, in_use };
             tokio::spawn(tunnel.run());
@@ -204,14 +263,15 @@ impl Forwarder {
         }
         let by = match body.filter(|body| !body.is_ended()) {
             None => {
-                let keep = is_clear.then(|| self.upstreams.clone());
-                By::Connection { upstream, keep, _in_use: in_use }
+                let shelf = if in_use.peer().is_none() { &self.upstreams } else { &self.peers };
+                let keep = is_clear.then(|| shelf.clone());
+                By::Connection { upstream, keep, in_use }
             }
             Some(body) => {
                 let (ended, answer_ended) = oneshot::channel();
                 let in_use = Arc::new(in_use);
                 tokio::spawn(go_on(upstream, body, answer_ended, in_use.clone()));
-                By::Task { ended: Some(ended), _in_use: in_use }
+                By::Task { ended: Some(ended), in_use }
             }
         };
         let body = AnswerBody::of(TenantBody::new(incoming, record, by));
@@ -223,14 +283,23 @@ impl Prepared<'_> {
     /// Sends it once.
     async fn send(&mut self, upstream: &mut Upstream) -> Result<Response<Incoming>, Failed> {
         let body = self.body.as_ref();
-        let body = body.map_or_else(RequestBody::none, |body| body.body(upstream.progress()));
-        let sent = upstream.send(self.head.with(body)).await;
-        sent.map_err(|()| Failed {
+        let body = body.map_or_else(RequestBody::none, |body| body.body(upstream.progress(), 0));
+        let sent = upstream.send(self.head.with(body, None)).await;
+        sent.map_err(|()| self.failed(upstream))
+    }
+
+    fn failed(&self, upstream: &Upstream) -> Failed {
+        Failed {
             was_reused: upstream.is_reused(),
             was_sent: upstream.progress().has_sent(),
             was_answered: upstream.progress().has_received(),
-            is_whole: self.body.as_ref().is_none_or(Source::is_whole),
-        })
+            is_whole: self.is_whole(),
+        }
+    }
+
+    /// It can be sent from its beginning.
+    fn is_whole(&self) -> bool {
+        self.body.as_ref().is_none_or(Source::is_whole)
     }
 
     /// Why the client's part of it failed, if it did.
@@ -252,7 +321,7 @@ fn after_unconnected(error: &std::io::Error, tries: &mut Tries) -> Result<Durati
 /// not everything knows yet.
 async fn next_after<T: InUse, F>(
     dead: T,
-    next: &mut (impl FnMut() -> F + Send),
+    next: &mut (impl FnMut(Next) -> F + Send),
     wait: Duration,
 ) -> Result<T, Refusal>
 where
@@ -261,7 +330,7 @@ where
     let run = dead.run();
     // In use it could hold up its own end.
     drop(dead);
-    let tenant = next().await?;
+    let tenant = next(Next::Run).await?;
     if tenant.run() == run {
         sleep(wait).await;
     }

@@ -20,6 +20,8 @@ use tokio::time::{Sleep, sleep};
 /// A body that makes no progress is looked at this many times before it is given up: so no clock is
 /// read for a frame, and no timer set anew.
 const STRIKES_MAX: u32 = 4;
+/// Parts that are kept at most: each may hold a whole buffer of the HTTP library's.
+const PARTS_MAX: usize = 16;
 
 /// A request's body, for one try to send it.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ struct State {
     record: Arc<Record>,
     /// Bytes that may still come.
     left: Option<u64>,
+    /// How much of it is kept until the answer begins.
+    keeps_bytes: usize,
     /// What was taken of it and could be sent once more.
     taken: Taken,
     progress: Option<Arc<Progress>>,
@@ -51,7 +55,62 @@ enum Taken {
     Nothing,
     /// Only this, which the current try has got, or has not yet.
     First(Bytes, bool),
+    /// These, of which the current try has got so many.
+    Parts(Vec<Bytes>, usize),
     More,
+}
+
+impl Taken {
+    /// What there is of it that the current try has not got.
+    fn next(&mut self) -> Option<Bytes> {
+        match self {
+            Taken::First(part, is_given) => {
+                (!std::mem::replace(is_given, true)).then(|| part.clone())
+            }
+            Taken::Parts(parts, given) => {
+                let part = parts.get(*given).cloned();
+                *given += usize::from(part.is_some());
+                part
+            }
+            Taken::Nothing | Taken::More => None,
+        }
+    }
+
+    /// The current try has got all of it.
+    fn is_given(&self) -> bool {
+        match self {
+            Taken::First(_, is_given) => *is_given,
+            Taken::Parts(parts, given) => *given == parts.len(),
+            Taken::Nothing | Taken::More => true,
+        }
+    }
+
+    /// Another try begins.
+    fn rewind(&mut self) {
+        match self {
+            Taken::First(_, is_given) => *is_given = false,
+            Taken::Parts(_, given) => *given = 0,
+            Taken::Nothing | Taken::More => {}
+        }
+    }
+
+    /// With one more part, which the current try gets. Kept are so many bytes, and the first part in
+    /// any case.
+    fn with(self, part: &Bytes, keeps_bytes: usize) -> Taken {
+        let mut parts = match self {
+            Taken::Nothing => return Taken::First(part.clone(), true),
+            Taken::More => return Taken::More,
+            Taken::First(first, _) => vec![first],
+            Taken::Parts(parts, _) => parts,
+        };
+        let bytes: usize = parts.iter().map(Bytes::len).sum();
+        if parts.len() == PARTS_MAX || bytes + part.len() > keeps_bytes {
+            return Taken::More;
+        }
+        parts.push(part.clone());
+        let given = parts.len();
+        Taken::Parts(parts, given)
+    }
 }
 
 impl RequestBody {
@@ -77,6 +136,7 @@ impl Source {
             incoming,
             record: record.clone(),
             left,
+            keeps_bytes: 0,
             taken: Taken::Nothing,
             progress: None,
             is_ended: false,
@@ -92,13 +152,12 @@ impl Source {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The body from its beginning, for a try on a connection.
-    pub fn body(&self, progress: &Arc<Progress>) -> RequestBody {
+    /// The body from its beginning, for a try on a connection. So much of it is kept for another.
+    pub fn body(&self, progress: &Arc<Progress>, keeps_bytes: usize) -> RequestBody {
         let mut state = self.state();
         state.progress = Some(progress.clone());
-        if let Taken::First(_, is_given) = &mut state.taken {
-            *is_given = false;
-        }
+        state.keeps_bytes = keeps_bytes;
+        state.taken.rewind();
         RequestBody(Some(self.clone()))
     }
 
@@ -137,10 +196,10 @@ impl State {
         if let Some(failure) = &self.failure {
             return Poll::Ready(Err(failure.to_string().into()));
         }
-        if let Taken::First(bytes, is_given) = &mut self.taken {
-            if !std::mem::replace(is_given, true) {
-                return Poll::Ready(Ok(Some(Frame::data(bytes.clone()))));
-            }
+        if let Some(bytes) = self.taken.next() {
+            return Poll::Ready(Ok(Some(Frame::data(bytes))));
+        }
+        if let Taken::First(..) | Taken::Parts(..) = &self.taken {
             // The next one is taken when something was sent: until then all could be sent on
             // another connection. The connection sends what it has once this says `Pending`.
             if !self.progress.as_ref().is_some_and(|progress| progress.has_sent()) {
@@ -186,10 +245,8 @@ impl State {
             Some(left) => self.left = left,
             None => {}
         }
-        self.taken = match self.taken {
-            Taken::Nothing => Taken::First(data.clone(), true),
-            _ => Taken::More,
-        };
+        let taken = std::mem::replace(&mut self.taken, Taken::More);
+        self.taken = taken.with(data, self.keeps_bytes);
         Ok(frame)
     }
 
@@ -229,7 +286,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         let Some(source) = &self.0 else { return true };
         let state = source.state();
-        let is_given = !matches!(state.taken, Taken::First(_, false));
+        let is_given = state.taken.is_given();
         state.failure.is_none() && is_given && (state.is_ended || state.incoming.is_end_stream())
     }
 

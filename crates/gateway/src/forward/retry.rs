@@ -9,6 +9,8 @@ use std::time::Duration;
 const SENT_MAX: u32 = 2;
 /// How often a tenant may refuse the connection before the request is given up.
 const REFUSED_MAX: u32 = 8;
+/// How many hosts a request is sent to after ones that cannot be reached.
+const OTHER_HOSTS_MAX: u32 = 3;
 /// A run that has just ended may still be handed out. The wait for the first next one, which doubles
 /// with each; all take 1.3 s.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
@@ -42,11 +44,19 @@ pub(super) struct Tries {
     is_idempotent: bool,
     sent: u32,
     refused: u32,
+    unreachable: u32,
+    was_corrected: bool,
 }
 
 impl Tries {
     pub fn new(method: &Method) -> Tries {
-        Tries { is_idempotent: method.is_idempotent(), sent: 0, refused: 0 }
+        Tries {
+            is_idempotent: method.is_idempotent(),
+            sent: 0,
+            refused: 0,
+            unreachable: 0,
+            was_corrected: false,
+        }
     }
 
     /// After a connection that ended without an answer. A tenant that closed one that it had kept
@@ -63,6 +73,18 @@ impl Tries {
         } else {
             self.after_refusal().map_or(Again::Nowhere, Again::Next)
         }
+    }
+
+    /// After a host that cannot be reached: whether another one is asked.
+    pub fn is_another_host_due(&mut self) -> bool {
+        self.unreachable += 1;
+        self.unreachable <= OTHER_HOSTS_MAX
+    }
+
+    /// After a host that says that the tenant is elsewhere, which is believed once: whether it is
+    /// looked for there.
+    pub fn is_correction_due(&mut self) -> bool {
+        !std::mem::replace(&mut self.was_corrected, true)
     }
 
     /// After a connection that was not made. Returns how long to wait before the next one is made

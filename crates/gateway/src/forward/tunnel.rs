@@ -4,6 +4,7 @@
 //! thread's, and only what the other end does not take at once is kept.
 
 use super::frames::{Frames, GOING_AWAY, GOING_AWAY_MASKED};
+use super::line::Line;
 use crate::record::Record;
 use crate::tenants::InUse;
 use bytes::{Buf, Bytes};
@@ -17,7 +18,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 
@@ -35,7 +35,7 @@ thread_local! {
 /// A tunnel between a client and a tenant.
 pub(super) struct Tunnel<T> {
     pub client: OnUpgrade,
-    pub tenant: TcpStream,
+    pub tenant: Line,
     /// What the tenant has sent right after its agreement.
     pub first: Bytes,
     /// Of a WebSocket: is told when the gateway ends it.
@@ -68,13 +68,24 @@ impl<T: InUse> Tunnel<T> {
         down.take(first);
         let (mut is_leaving, mut end) = (false, None::<Pin<Box<Sleep>>>);
         poll_fn(|context| {
+            // Nor is what was read before written.
+            if !in_use.may_answer() {
+                return Poll::Ready(());
+            }
             if is_websocket && !is_leaving && is_time(context) {
                 is_leaving = true;
                 (down.is_leaving, up.is_leaving) = (true, true);
                 end = Some(Box::pin(sleep(GOODBYE)));
             }
-            let count_out = |count| record.count_out(count);
-            let count_in = |count| record.count_in(count);
+            let passes = |count: u64, counts: fn(&Record, u64)| {
+                if !in_use.may_answer() {
+                    return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+                }
+                counts(&record, count);
+                Ok(())
+            };
+            let count_out = |count| passes(count, Record::count_out);
+            let count_in = |count| passes(count, Record::count_in);
             let downwards = down.poll(context, &mut tenant, &mut client, count_out);
             let upwards = up.poll(context, &mut client, &mut tenant, count_in);
             match (downwards, upwards) {
@@ -132,7 +143,7 @@ impl Way {
         context: &mut Context<'_>,
         from: &mut F,
         to: &mut T,
-        count: impl Fn(u64),
+        count: impl Fn(u64) -> io::Result<()>,
     ) -> Poll<io::Result<()>>
     where
         F: AsyncRead + Unpin,
@@ -202,7 +213,7 @@ impl Way {
         context: &mut Context<'_>,
         bytes: &[u8],
         to: &mut T,
-        count: &impl Fn(u64),
+        count: &impl Fn(u64) -> io::Result<()>,
     ) -> io::Result<()> {
         match (self.state, bytes.is_empty()) {
             (State::Open, true) => self.state = State::Ending,
@@ -216,7 +227,7 @@ impl Way {
                     }
                     None => bytes,
                 };
-                count(bytes.len() as u64);
+                count(bytes.len() as u64)?;
                 let written = match Pin::new(to).poll_write(context, bytes) {
                     Poll::Ready(written) => written?,
                     Poll::Pending => 0,

@@ -1,16 +1,19 @@
-//! Connections to tenants: made by hand, so that it is known of each to which process it leads,
+//! Connections to tenants and to other hosts' gateways: made by hand, so that it is known of each to which process it leads,
 //! whether it is fresh, and what has gone over it. Idle ones are kept for a few seconds.
 //!
 //! A connection has no task of its own: who waits for an answer on it drives it. So a request costs
 //! no switch between tasks, and dropping its future, or its answer's body, ends it at the tenant.
 
 use super::bell::{Bell, Muted};
+use super::line::Line;
 use super::request_body::RequestBody;
 use super::watched::{Progress, Watched};
+use crate::peer::Peer;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
@@ -28,12 +31,23 @@ use tokio::time::{sleep, timeout};
 const TICK: Duration = Duration::from_secs(1);
 /// A connection that was idle for this many looks is dropped, so after 3 to 4 seconds: Node closes
 /// idle connections after 5 s, Bun after 10 s, and a request that meets the end is lost.
-const IDLE_TICKS_MAX: u32 = 4;
+const IDLE_TICKS: u32 = 4;
+/// The same for connections to other hosts, whose gateways keep them for 75 s. It is well below the
+/// minutes after which what may stand between two hosts forgets a connection.
+const PEERS_IDLE_TICKS: u32 = 50;
 /// Idle connections to one run. More are in use at once where more requests are.
 const IDLE_PER_RUN_MAX: usize = 32;
+/// The same to one host, which has many tenants.
+const IDLE_PER_PEER_MAX: usize = 128;
 /// A tenant whose queue of connections is full does not answer: the kernel tries again after 1, 3
 /// and 7 seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A gateway takes connections at once, and within a data centre a lost packet is sent again after
+/// 200 ms: a host that has not answered by then is gone, and another one may have its tenants.
+const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// After so long without a word a host is asked whether it is still there.
+const PEER_VANISHED: Duration = Duration::from_secs(15);
+
 /// A connection to a tenant. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Upstream {
@@ -54,8 +68,39 @@ impl Upstream {
         let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
         let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         stream.set_nodelay(true)?;
+        Upstream::over(Line::Plain(stream), run).await
+    }
+
+    /// Connects to the gateway of another host. One that takes nothing for `patience` ends the
+    /// connection: a host that is cut off does not say so.
+    pub async fn connect_to_peer(
+        address: SocketAddr,
+        run: u64,
+        peer: &Peer,
+        patience: Duration,
+    ) -> io::Result<Box<Upstream>> {
+        let connecting = async {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let keep_alive =
+                TcpKeepalive::new().with_time(PEER_VANISHED).with_interval(PEER_VANISHED / 3);
+            let socket = SockRef::from(&stream);
+            socket.set_tcp_keepalive(&keep_alive)?;
+            #[cfg(target_os = "linux")]
+            socket.set_tcp_user_timeout(Some(patience))?;
+            io::Result::Ok(match &peer.encryption {
+                None => Line::Plain(stream),
+                Some(encryption) => Line::Tls(Box::new(encryption.begin(stream).await?)),
+            })
+        };
+        let connected = timeout(PEER_CONNECT_TIMEOUT, connecting).await;
+        let line = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        Upstream::over(line, run).await
+    }
+
+    async fn over(line: Line, run: u64) -> io::Result<Box<Upstream>> {
         let (progress, bell) = (Arc::<Progress>::default(), Arc::<Bell>::default());
-        let watched = Watched::new(stream, bell.clone(), progress.clone());
+        let watched = Watched::new(line, bell.clone(), progress.clone());
         let (sender, connection) =
             Builder::new().handshake(TokioIo::new(watched)).await.map_err(io::Error::other)?;
         let waker = Waker::from(bell.clone());
@@ -149,16 +194,20 @@ impl Upstream {
     }
 
     /// Takes the socket after the tenant's agreement to another protocol, and what came after that.
-    pub fn into_socket(self) -> (TcpStream, bytes::Bytes) {
+    pub fn into_line(self) -> (Line, bytes::Bytes) {
         let parts = self.connection.into_parts();
-        (parts.io.into_inner().into_stream(), parts.read_buf)
+        (parts.io.into_inner().into_line(), parts.read_buf)
     }
 }
 
-/// The idle connections of a worker.
-#[derive(Debug, Default)]
+/// The idle connections of a worker: to tenants, or to other hosts.
+#[derive(Debug)]
 pub(super) struct Upstreams {
     shelf: Mutex<Shelf>,
+    /// For how many looks an idle one is kept.
+    idle_ticks: u32,
+    /// How many of them are kept to the same.
+    idle_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -176,6 +225,18 @@ struct Idle {
 }
 
 impl Upstreams {
+    pub fn to_tenants() -> Arc<Upstreams> {
+        Upstreams::new(IDLE_TICKS, IDLE_PER_RUN_MAX)
+    }
+
+    pub fn to_peers() -> Arc<Upstreams> {
+        Upstreams::new(PEERS_IDLE_TICKS, IDLE_PER_PEER_MAX)
+    }
+
+    fn new(idle_ticks: u32, idle_max: usize) -> Arc<Upstreams> {
+        Arc::new(Upstreams { shelf: Mutex::default(), idle_ticks, idle_max })
+    }
+
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -206,7 +267,7 @@ impl Upstreams {
         }
         let since_tick = shelf.tick;
         let idle = shelf.idle.entry(upstream.run).or_default();
-        if idle.len() < IDLE_PER_RUN_MAX {
+        if idle.len() < self.idle_max {
             idle.push(Idle { upstream, since_tick });
         }
     }
@@ -223,7 +284,7 @@ impl Upstreams {
         shelf.tick = shelf.tick.wrapping_add(1);
         let tick = shelf.tick;
         shelf.idle.retain(|_, idle| {
-            idle.retain(|idle| tick.wrapping_sub(idle.since_tick) < IDLE_TICKS_MAX);
+            idle.retain(|idle| tick.wrapping_sub(idle.since_tick) < self.idle_ticks);
             !idle.is_empty()
         });
         shelf.is_swept = !shelf.idle.is_empty();
@@ -237,5 +298,29 @@ async fn sweep(upstreams: Weak<Upstreams>) {
         if !upstreams.upgrade().is_some_and(|upstreams| upstreams.sweep()) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use socket2::{Domain, Socket, Type};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_does_not_answer_is_given_up_after_a_second() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("an address");
+        socket.listen(0).expect("to listen");
+        let address = socket.local_addr().ok().and_then(|at| at.as_socket()).expect("an address");
+        // It has room for this one alone: the kernel drops what others say.
+        let _taken = std::net::TcpStream::connect(address).expect("a connection");
+        let credentials = HeaderValue::from_static("a b");
+        let peer = Peer { host: "b".to_owned(), credentials, encryption: None };
+        let now = || sleep(Duration::ZERO).deadline();
+        let began = now();
+        let connected = Upstream::connect_to_peer(address, 1, &peer, TICK).await;
+        assert_eq!(connected.map_err(|error| error.kind()).err(), Some(io::ErrorKind::TimedOut));
+        assert!(now() - began < 2 * PEER_CONNECT_TIMEOUT, "{:?}", now() - began);
     }
 }

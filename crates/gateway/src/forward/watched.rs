@@ -1,13 +1,13 @@
 //! A socket to a tenant, and what goes over it.
 
 use super::bell::Bell;
+use super::line::Line;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// How much a tenant may send before the head of its answer is whole. The library bounds one head,
 /// but not how many interim ones (`100 Continue`) come before it: without an end they would keep a
@@ -54,7 +54,7 @@ impl Progress {
 /// A socket that notes its progress.
 #[derive(Debug)]
 pub(super) struct Watched {
-    stream: TcpStream,
+    line: Line,
     /// The one that the connection is polled with.
     bell: Arc<Bell>,
     /// The bell's.
@@ -64,13 +64,13 @@ pub(super) struct Watched {
 
 impl Watched {
     /// Watches a socket of a connection that is polled with this bell alone.
-    pub fn new(stream: TcpStream, bell: Arc<Bell>, progress: Arc<Progress>) -> Watched {
-        Watched { stream, reader: bell.reader(), bell, progress }
+    pub fn new(line: Line, bell: Arc<Bell>, progress: Arc<Progress>) -> Watched {
+        Watched { line, reader: bell.reader(), bell, progress }
     }
 
     /// The socket alone.
-    pub fn into_stream(self) -> TcpStream {
-        self.stream
+    pub fn into_line(self) -> Line {
+        self.line
     }
 }
 
@@ -92,7 +92,7 @@ impl AsyncRead for Watched {
         let this = &mut *self;
         this.bell.reads();
         let mut context = Context::from_waker(&this.reader);
-        let read = ready!(Pin::new(&mut this.stream).poll_read(&mut context, buffer));
+        let read = ready!(Pin::new(&mut this.line).poll_read(&mut context, buffer));
         this.bell.has_read();
         read?;
         let count = (buffer.filled().len() - before) as u64;
@@ -109,19 +109,13 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // Nearly always there is room, and the task need not be noted for when there is.
-        let count = match self.stream.try_write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?
-            }
-            written => written?,
-        };
+        let count = ready!(Pin::new(&mut self.line).poll_write(context, bytes))?;
         self.progress.has_sent.store(true, Relaxed);
         Poll::Ready(Ok(count))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.line.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -133,17 +127,17 @@ impl AsyncWrite for Watched {
         if let [part] = parts {
             return self.poll_write(context, part);
         }
-        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts))?;
+        let count = ready!(Pin::new(&mut self.line).poll_write_vectored(context, parts))?;
         self.progress.has_sent.store(true, Relaxed);
         Poll::Ready(Ok(count))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        Pin::new(&mut self.line).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(&mut self.line).poll_shutdown(context)
     }
 }
 
@@ -153,7 +147,7 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Waker;
     use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     fn poll(watched: &mut Watched, waker: &Waker) -> Poll<usize> {
         let mut room = [0; 8];
@@ -170,7 +164,7 @@ mod tests {
         let (mut other, _) = listener.accept().await.expect("a connection");
         other.write_all(b"ab").await.expect("to write");
         stream.readable().await.expect("to be read");
-        (Watched::new(stream, bell.clone(), Arc::default()), other)
+        (Watched::new(Line::Plain(stream), bell.clone(), Arc::default()), other)
     }
 
     #[tokio::test]

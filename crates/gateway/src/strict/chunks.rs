@@ -3,6 +3,7 @@
 
 use super::HeadLimits;
 use super::fields;
+use crate::peer::is_ours_as_sent;
 use crate::refusal::{Refusal, Why};
 
 /// The longest size: more digits would be 2^60 bytes and more.
@@ -98,6 +99,7 @@ pub fn is_forbidden_trailer(name: &[u8]) -> bool {
     let start = &name[..name.len().min(FORWARDED.len())];
     NEVER_IN_TRAILERS.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
         || start.eq_ignore_ascii_case(FORWARDED)
+        || is_ours_as_sent(name)
         || name.contains(&b'_')
 }
 

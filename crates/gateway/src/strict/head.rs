@@ -2,6 +2,7 @@
 
 use super::HeadLimits;
 use super::fields::{self, Field, all, is_token};
+use crate::peer::is_ours_as_sent;
 use crate::refusal::{Refusal, Why};
 
 /// What the gateway has to know of a head before it is parsed.
@@ -273,7 +274,8 @@ pub(super) fn refuse_twins(names: &[&[u8]]) -> Result<(), Refusal> {
     for name in names {
         let (read, has_underscore) = (with_dashes(name), name.contains(&b'_'));
         let decides = NEVER_WITH_UNDERSCORE.iter().any(|never| never.as_bytes() == read)
-            || read.starts_with(b"x-forwarded-");
+            || read.starts_with(b"x-forwarded-")
+            || is_ours_as_sent(&read);
         let has_twin =
             seen.iter().any(|(other, other_has)| *other == read && *other_has != has_underscore);
         if has_twin || (has_underscore && decides) {

@@ -10,12 +10,14 @@ const CONNECTIONS: usize = 100;
 /// The allocator of the system, which counts the bytes that are in use.
 pub struct Counting {
     in_use: AtomicUsize,
+    most: AtomicUsize,
 }
 
 // SAFETY: the allocator of the system is asked, with what this one was asked with.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.in_use.fetch_add(layout.size(), Relaxed);
+        let in_use = self.in_use.fetch_add(layout.size(), Relaxed) + layout.size();
+        self.most.fetch_max(in_use, Relaxed);
         // SAFETY: the layout is the caller's.
         unsafe { System.alloc(layout) }
     }
@@ -29,7 +31,18 @@ unsafe impl GlobalAlloc for Counting {
 
 impl Counting {
     pub const fn new() -> Counting {
-        Counting { in_use: AtomicUsize::new(0) }
+        Counting { in_use: AtomicUsize::new(0), most: AtomicUsize::new(0) }
+    }
+
+    /// The most that was in use at once since `forget_most`.
+    #[allow(dead_code, reason = "one of the tests asks for it")]
+    pub fn most(&self) -> usize {
+        self.most.load(Relaxed)
+    }
+
+    #[allow(dead_code, reason = "one of the tests asks for it")]
+    pub fn forget_most(&self) {
+        self.most.store(0, Relaxed);
     }
 
     /// Waits until each of many connections that were used takes no more than this. `connect` makes

@@ -336,7 +336,7 @@ impl<S: Read> Reader<S> {
         }
     }
 
-    fn exactly(&mut self, length: usize) -> Vec<u8> {
+    pub fn exactly(&mut self, length: usize) -> Vec<u8> {
         while self.buffer.len() < length && self.more() {}
         let length = length.min(self.buffer.len());
         self.buffer.drain(..length).collect()
@@ -374,12 +374,16 @@ impl Answer {
 /// A client of HTTP/1.
 pub struct Client {
     pub stream: TcpStream,
-    reader: Reader<TcpStream>,
+    pub reader: Reader<TcpStream>,
 }
 
 impl Client {
-    pub fn connect(gateway: &TestGateway) -> Client {
-        let stream = TcpStream::connect(address_of(gateway)).expect("a connection");
+    pub fn connect<T: Tenants, H: Hooks>(gateway: &Gateway<T, H>) -> Client {
+        Client::to(address_of(gateway))
+    }
+
+    pub fn to(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(SOON)).expect("a socket");
         let reader = Reader::new(stream.try_clone().expect("a second descriptor"));
         Client { stream, reader }
@@ -421,7 +425,7 @@ pub fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
 
-pub fn address_of(gateway: &TestGateway) -> SocketAddr {
+pub fn address_of<T: Tenants, H: Hooks>(gateway: &Gateway<T, H>) -> SocketAddr {
     let at = &gateway.listening()[0];
     let (hostname, port) = (at.hostname.as_deref().expect("a name"), at.port.expect("a port"));
     SocketAddr::new(hostname.parse().expect("an address"), port)

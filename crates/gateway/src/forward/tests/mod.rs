@@ -244,6 +244,8 @@ impl Served {
         let mut request = request.map(Some);
         let outgoing = Outgoing {
             request: &mut request,
+            key: "a",
+            hops: 0,
             target,
             client: &client,
             prefix: None,
@@ -251,7 +253,7 @@ impl Served {
             guard: None,
             record: record.clone(),
         };
-        let next = || {
+        let next = |_| {
             self.next_asked.fetch_add(1, Relaxed);
             let nexts = self.nexts.clone();
             async move {

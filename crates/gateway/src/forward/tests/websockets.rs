@@ -2,6 +2,7 @@
 
 use super::frames::GOING_AWAY_MASKED;
 use super::*;
+use crate::forward::line::Line;
 
 const ASK: &str = "GET /ws HTTP/1.1\r\nHost: a.example\r\nConnection: keep-alive, Upgrade\r\n\
     Upgrade: WebSocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -233,7 +234,7 @@ async fn an_idle_websocket_holds_no_buffer() {
     let (client, _) = tokio::join!(TcpStream::connect(tenant.lent.address), tenant.accept());
     let tunnel = Tunnel {
         client: hyper::upgrade::on(Request::new(())),
-        tenant: client.expect("a connection"),
+        tenant: Line::Plain(client.expect("a connection")),
         first: Bytes::new(),
         farewell: Some(watch::Sender::new(false).subscribe()),
         record: Arc::new(Record::begin(Counters::new(1).tallies()[0].clone(), None, None)),
