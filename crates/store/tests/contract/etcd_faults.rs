@@ -247,7 +247,7 @@ async fn all_members_may_be_gone_and_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_stopped_member_was_asked_is_unknown_and_may_be_done_later() {
+async fn what_a_stopped_member_was_asked_is_unknown() {
     if !member::is_there() {
         return;
     }
@@ -260,8 +260,9 @@ async fn what_a_stopped_member_was_asked_is_unknown_and_may_be_done_later() {
     let listed = store.list(store::Range::all()).await;
     assert!(matches!(listed, Err(StoreError::Unknown(_))), "{listed:?}");
     member.go_on();
-    let patient = way_to(&member);
-    soon(async { while record(&patient, "claims/a").await.is_none() {} }).await;
+    // etcd 3.4 does it now, 3.5 does not: nobody waits for it any more.
+    let again = way_to(&member).commit(if_all([created("claims/a", 0)], vec![])).await;
+    assert!(again.is_ok(), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
