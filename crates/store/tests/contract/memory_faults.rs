@@ -189,6 +189,19 @@ async fn a_pulse_that_somebody_deletes_is_put_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_that_tells_much_has_to_tell_of_the_pulse_too() {
+    let store = MemoryStore::new();
+    let mut following = follow(store.another_way(), rhythm());
+    following.listed().await;
+    for n in 0..50 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        change(&store, vec![put("claims/a", &n.to_string())]).await;
+        following.told().await;
+    }
+    assert!(record(&store, crate::followers::PULSE).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_followers_put_no_more_pulses_than_one() {
     const SECONDS: u64 = 60;
     let store = MemoryStore::new();
