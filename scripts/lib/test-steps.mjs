@@ -76,7 +76,18 @@ export function stages() {
     [
       [
         // Without --no-fail-fast the first failing test program would hide the others.
-        cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
+        cargo(
+          'cargo test',
+          ['test', '--workspace', '--exclude', 'store', '--no-fail-fast'],
+          countCargoTests,
+        ),
+        script(
+          'cargo test, store',
+          'scripts/test-store.mjs',
+          [],
+          process.execPath,
+          countCargoTests,
+        ),
         // Whether the simulation would find what the pool could get wrong.
         cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
       ],

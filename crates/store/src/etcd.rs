@@ -100,8 +100,12 @@ impl Etcd {
     }
 
     /// Asks for what is not changed by asking.
-    async fn read_only<T: DeserializeOwned>(&self, path: &'static str, body: &str) -> Result<T> {
-        let time = self.0.attempt * PAGE_ATTEMPTS;
+    async fn read_only<T: DeserializeOwned>(
+        &self,
+        path: &'static str,
+        body: &str,
+        time: Duration,
+    ) -> Result<T> {
         self.0
             .ask(Request { path, body, time, is_repeatable: true })
             .await
@@ -256,7 +260,7 @@ impl Store for Etcd {
         let success = keys.iter().map(|key| self.0.keys.read(key)).collect();
         let body = body(&requests::Txn { success, ..requests::Txn::default() });
         let heard = self.0.horizon.heard();
-        let answer: responses::Txn = self.read_only("/v3/kv/txn", &body).await?;
+        let answer: responses::Txn = self.read_only("/v3/kv/txn", &body, self.0.attempt).await?;
         let at = answer.header.standing();
         self.0.horizon.accept(heard, at)?;
         Ok((at, self.records_of(answer)))
@@ -271,7 +275,8 @@ impl Store for Etcd {
             revision: of.unwrap_or(0),
         });
         let heard = self.0.horizon.heard();
-        let answer: responses::Range = self.read_only("/v3/kv/range", &body).await?;
+        let time = self.0.attempt * PAGE_ATTEMPTS;
+        let answer: responses::Range = self.read_only("/v3/kv/range", &body, time).await?;
         let at = answer.header.standing();
         self.0.horizon.accept(heard, at)?;
         let last = answer.kvs.last().filter(|_| answer.more).map(|kv| kv.key.0.clone());

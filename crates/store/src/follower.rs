@@ -5,10 +5,12 @@
 //! a member that has lost the others goes on to be connected, and tells nothing. So:
 //!
 //! * after each watch that ends, the whole range is listed again;
-//! * a watch that has told nothing for a while has to tell of a change that the follower makes: it
-//!   puts the *pulse*, one record in the range that all followers share. The first that finds it
-//!   quiet puts it, and all others hear of it, so that many followers cost no more than one. What
-//!   the watch told up to the pulse's revision is then known to be all.
+//! * every now and then a watch has to tell of a change that the follower makes: it puts the
+//!   *pulse*, one record in the range that all followers share. The first whose time has come puts
+//!   it, and all others hear of it, so that many followers cost no more than one. What the watch
+//!   told up to the pulse's revision is then known to be all. So a picture is never older than
+//!   [`Rhythm::quiet`] and [`Rhythm::silent`] together without that being told, also where a watch
+//!   is only late.
 
 use crate::{Batch, Change, Compare, Event, Outcome, Range, Record, Result, Revision, Standing};
 use crate::{Store, StoreError, Transaction, Watch};
@@ -17,7 +19,7 @@ use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// What a follower tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub enum News {
 /// How patient a follower is.
 #[derive(Clone, Copy, Debug)]
 pub struct Rhythm {
-    /// A watch that has told nothing for so long, or for up to half of it, is asked for a pulse.
+    /// So long after the last pulse, or after half of that, there is another one.
     pub quiet: Duration,
     /// So long it has to tell of the pulse, including the time that the store takes to put it.
     pub silent: Duration,
@@ -91,11 +93,8 @@ impl<S: Store> Follower<S> {
         tell(News::Listed { at, records });
         let mut followed = Followed { follower: self, watch, told: at.revision, pulse };
         loop {
-            let quiet = jittered(self.rhythm.quiet / 2);
-            match timeout(quiet, followed.watch.next()).await {
-                Ok(batch) => followed.tell(batch?, tell),
-                Err(_) => followed.prove(tell).await?,
-            }
+            followed.rest(tell).await?;
+            followed.prove(tell).await?;
         }
     }
 }
@@ -127,6 +126,22 @@ impl<S: Store> Followed<'_, S> {
         }
     }
 
+    /// Hears the watch until the time for a pulse has come, counted from the last one.
+    async fn rest(&mut self, tell: &mut impl FnMut(News)) -> Result<()> {
+        let mut pulse = self.pulse;
+        let mut end = pin!(sleep(self.follower.quiet()));
+        loop {
+            tokio::select! {
+                batch = self.watch.next() => self.tell(batch?, tell),
+                () = &mut end => return Ok(()),
+            }
+            if self.pulse != pulse {
+                pulse = self.pulse;
+                end.set(sleep(self.follower.quiet()));
+            }
+        }
+    }
+
     /// Puts the pulse, and hears the watch until it has told of it.
     async fn prove(&mut self, tell: &mut impl FnMut(News)) -> Result<()> {
         let (follower, pulse) = (self.follower, self.pulse);
@@ -147,6 +162,10 @@ impl<S: Store> Followed<'_, S> {
 }
 
 impl<S: Store> Follower<S> {
+    fn quiet(&self) -> Duration {
+        jittered(self.rhythm.quiet / 2)
+    }
+
     /// Puts the pulse, unless somebody else does; returns the revision of that. A store that cannot
     /// be asked just now is asked again: an election does not end what is still connected.
     async fn put_pulse(&self, seen: Revision) -> Result<Revision> {
@@ -177,4 +196,22 @@ fn jittered(time: Duration) -> Duration {
     // The keys of a hash map are the randomness that the standard library has.
     let random = RandomState::new().hash_one(0u8) % 1_000;
     time + time.mul_f64(random as f64 / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryStore;
+
+    #[tokio::test]
+    async fn of_followers_that_put_the_pulse_at_once_one_does() {
+        let store = MemoryStore::new();
+        let (range, pulse) = (Range::all(), "pulse".to_owned());
+        let follower = Follower { store, range, pulse, rhythm: Rhythm::default() };
+        let first = follower.put_pulse(0).await.expect("the store answers");
+        let second = follower.put_pulse(0).await.expect("the store answers");
+        assert_eq!((first, second), (2, 2));
+        assert_eq!(follower.store.revision(), 2);
+        assert_eq!(follower.put_pulse(first).await, Ok(3));
+    }
 }

@@ -69,3 +69,48 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: u16, body: &str) -> Failure {
+        Failure::of_answer(StatusCode::from_u16(status).expect("a status"), body.as_bytes())
+    }
+
+    #[test]
+    fn errors_of_every_etcd_are_understood() {
+        let compacted = "etcdserver: mvcc: required revision has been compacted";
+        // As 3.4, 3.5 and 3.6 say it.
+        for body in [
+            format!(r#"{{"error":"{compacted}","message":"{compacted}","code":11}}"#),
+            format!(r#"{{"error":"{compacted}", "code":11, "message":"{compacted}"}}"#),
+            format!(r#"{{"code":11,"message":"{compacted}","details":[]}}"#),
+        ] {
+            assert_eq!(of(400, &body), Failure::Final(StoreError::TooOld), "{body}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_refused_before_etcds_log_is_known_not_to_be_carried_out() {
+        let said = |code: u32, message: &str| {
+            of(500, &format!(r#"{{"code":{code},"message":"etcdserver: {message}"}}"#))
+        };
+        for (code, message) in [
+            (14, "request timed out"),
+            (14, "no leader"),
+            (14, "leader changed"),
+            (14, "server stopped"),
+            (4, "context deadline exceeded"),
+            (2, "whatever"),
+        ] {
+            assert!(matches!(said(code, message), Failure::Lost(_)), "{code} {message}");
+        }
+        let full = said(8, "mvcc: database space exceeded");
+        assert!(matches!(full, Failure::Final(StoreError::Denied(_))), "{full:?}");
+        assert!(matches!(said(8, "too many requests"), Failure::NotCarriedOut(_)));
+        assert_eq!(said(16, "invalid auth token"), Failure::Token);
+        assert_eq!(said(3, "revision of auth store is old"), Failure::Token);
+        assert!(matches!(of(502, "<html>"), Failure::Lost(_)), "something between");
+    }
+}

@@ -88,20 +88,25 @@ async fn a_leader_may_be_killed_and_stopped_and_come_back() {
     put_at_last(&store, "claims/a", "before").await;
     hear(&mut following, "claims/a", "before").await;
 
+    // Each time another key: what was sent to a stopped leader may be done when it goes on.
     let killed = leader(&members);
     members[killed].kill();
-    put_at_last(&store, "claims/a", "without the first").await;
-    hear(&mut following, "claims/a", "without the first").await;
+    put_at_last(&store, "claims/b", "without the first").await;
+    hear(&mut following, "claims/b", "without the first").await;
     members[killed].start().ready();
 
     let stopped = leader(&members);
     members[stopped].stop();
-    put_at_last(&store, "claims/a", "without the second").await;
-    hear(&mut following, "claims/a", "without the second").await;
+    put_at_last(&store, "claims/c", "without the second").await;
+    hear(&mut following, "claims/c", "without the second").await;
     members[stopped].go_on();
-    put_at_last(&store, "claims/a", "with all").await;
-    hear(&mut following, "claims/a", "with all").await;
-    assert_eq!(value(&store, "claims/a").await.as_deref(), Some("with all"));
+    put_at_last(&store, "claims/d", "with all").await;
+    hear(&mut following, "claims/d", "with all").await;
+    let (_, records) = way(endpoints(&members), "/a/", PATIENT)
+        .list(store::Range::prefix("claims/"))
+        .await
+        .expect("a list");
+    assert_eq!(keys(&records), ["claims/a", "claims/b", "claims/c", "claims/d"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -247,7 +252,7 @@ async fn all_members_may_be_gone_and_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_stopped_member_was_asked_is_unknown_and_may_be_done_later() {
+async fn what_a_stopped_member_was_asked_is_unknown() {
     if !member::is_there() {
         return;
     }
@@ -260,8 +265,9 @@ async fn what_a_stopped_member_was_asked_is_unknown_and_may_be_done_later() {
     let listed = store.list(store::Range::all()).await;
     assert!(matches!(listed, Err(StoreError::Unknown(_))), "{listed:?}");
     member.go_on();
-    let patient = way_to(&member);
-    soon(async { while record(&patient, "claims/a").await.is_none() {} }).await;
+    // etcd 3.4 does it now, 3.5 does not: nobody waits for it any more.
+    let again = way_to(&member).commit(if_all([created("claims/a", 0)], vec![])).await;
+    assert!(again.is_ok(), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

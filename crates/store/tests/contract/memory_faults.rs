@@ -3,7 +3,10 @@
 use crate::bed::{change, created, delete, does, if_all, put, record, standing, value};
 use crate::followers::{Following, follow};
 use std::time::Duration;
-use store::{MemoryStore, News, Outcome, Range, Rhythm, Store, StoreError};
+use store::{
+    MemoryStore, MemoryWatch, News, Outcome, Page, Range, Record, Result, Revision, Rhythm,
+    Standing, Store, StoreError, Transaction,
+};
 
 #[tokio::test]
 async fn what_cannot_be_reached_carries_out_nothing() {
@@ -183,6 +186,72 @@ async fn a_pulse_that_somebody_deletes_is_put_again() {
         change(&store, vec![delete(crate::followers::PULSE)]).await;
     }
     assert!(following.is_quiet());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_tells_much_has_to_tell_of_the_pulse_too() {
+    let store = MemoryStore::new();
+    let mut following = follow(store.another_way(), rhythm());
+    following.listed().await;
+    for n in 0..50 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        change(&store, vec![put("claims/a", &n.to_string())]).await;
+        following.told().await;
+    }
+    assert!(record(&store, crate::followers::PULSE).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_followers_put_no_more_pulses_than_one() {
+    const SECONDS: u64 = 60;
+    let store = MemoryStore::new();
+    let all: Vec<_> = (0..20)
+        .map(|_| {
+            let way = store.another_way();
+            // So long several find it quiet before the first has put the pulse.
+            way.set_delays(Duration::from_millis(300), Duration::ZERO);
+            follow(way, rhythm())
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(SECONDS)).await;
+    assert!(store.revision() > SECONDS / 4, "nobody puts it");
+    assert!(store.revision() <= SECONDS, "{}", store.revision());
+    drop(all);
+}
+
+/// A store whose watches tell what was told before, as one does that begins too early.
+#[derive(Clone)]
+struct TellingAgain(MemoryStore);
+
+impl Store for TellingAgain {
+    type Watch = MemoryWatch;
+
+    async fn commit(&self, transaction: Transaction) -> Result<Outcome> {
+        self.0.commit(transaction).await
+    }
+
+    async fn read(&self, keys: Vec<String>) -> Result<(Standing, Vec<Option<Record>>)> {
+        self.0.read(keys).await
+    }
+
+    async fn page(&self, range: Range, of: Option<Revision>) -> Result<Page> {
+        self.0.page(range, of).await
+    }
+
+    async fn watch(&self, range: Range, _after: Revision) -> Result<MemoryWatch> {
+        self.0.watch(range, 0).await
+    }
+}
+
+#[tokio::test]
+async fn what_is_older_than_the_list_is_not_told_after_it() {
+    let store = MemoryStore::new();
+    change(&store, vec![put("claims/a", "1")]).await;
+    change(&store, vec![put("claims/a", "2")]).await;
+    let mut following = follow(TellingAgain(store.clone()), rhythm());
+    assert_eq!(following.listed().await[0].value, b"2");
+    change(&store, vec![put("claims/a", "3")]).await;
+    assert_eq!(following.told().await, ["claims/a=3"]);
 }
 
 #[tokio::test]
