@@ -10,22 +10,25 @@ mod notices;
 mod object;
 mod opened;
 mod settings;
-mod tenants;
+pub mod tenants;
 
 pub use opened::Opened;
 
 use super::environment;
+use super::fleet::Slot;
 use super::functions::Functions;
 use napi::bindgen_prelude::{Function, Result};
 use notices::{NativeNotice, Notices};
 use object::NativeOpened;
 use settings::NativeGateway;
 use std::path::PathBuf;
+use std::sync::Arc;
+use tenants::Local;
 
 impl Functions<'_> {
     /// The function that opens a gateway in front of the runtime's tenants. `root`: tenants are the
     /// directories below it, unless the user starts them.
-    pub fn gateway_functions(&mut self, root: Option<PathBuf>) -> Result<()> {
+    pub fn gateway_functions(&mut self, root: Option<PathBuf>, slot: Arc<Slot>) -> Result<()> {
         self.define("openGateway", move |driver, call| {
             type Arguments<'a> = (NativeGateway, Function<'a, NativeNotice, ()>);
             let (options, noticed) = call.args::<Arguments>()?;
@@ -34,7 +37,8 @@ impl Functions<'_> {
                 return Ok(NativeOpened::Problem(problem));
             }
             let notices = Notices::new(noticed)?;
-            let opened = Opened::start(options.settings(), driver, root.clone(), notices);
+            let tenants = Local { driver: driver.clone(), root: root.clone() };
+            let opened = Opened::start(options.settings(), tenants, slot.clone(), notices);
             environment::add_gateway(&opened);
             Ok(NativeOpened::Gateway(opened))
         })

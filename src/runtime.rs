@@ -5,6 +5,7 @@
 
 use super::confinement::NativeInForce;
 use super::environment;
+use super::fleet::Slot;
 use super::functions::{Functions, next_batch, run_id};
 use super::guarded;
 use super::memory::{NativeLeases, board_array, numbers_array};
@@ -19,6 +20,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use pool::{Adopted, Callback, Custody, Exit, Fact, Failure, ImageAnswer, Input, Key, StopStage};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -60,8 +62,9 @@ pub fn open_runtime<'env>(
     functions.process_functions()?;
     functions.external_functions()?;
     functions.memory_functions()?;
-    functions.gateway_functions(root)?;
-    functions.fleet_functions()?;
+    let fleet = Arc::<Slot>::default();
+    functions.gateway_functions(root.clone(), fleet.clone())?;
+    functions.fleet_functions(root, fleet)?;
     functions.onlooker_functions()?;
     Ok(functions.object)
 }

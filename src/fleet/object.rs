@@ -1,6 +1,6 @@
 //! The functions of one member that `lib/fleet/` calls.
 
-use super::member::Membership;
+use super::membership::Membership;
 use napi::Result;
 use napi::bindgen_prelude::{Env, FunctionCallContext, Object, ToNapiValue};
 use napi::sys::{napi_env, napi_value};

@@ -39,7 +39,6 @@ pub struct NativeStore {
     pub key: Option<String>,
 }
 
-#[allow(dead_code, reason = "the peer listener is not joined yet")]
 #[napi(object, object_to_js = false)]
 pub struct NativeFleetTls {
     pub cert: String,
@@ -53,12 +52,10 @@ pub struct Settings {
     pub store: store::etcd::Settings,
     /// How long uses of a key that passes to another host may go on.
     pub drain: Duration,
-    #[allow(dead_code, reason = "the peer listener is not joined yet")]
     pub trust: Trust,
 }
 
 /// By what hosts know each other.
-#[allow(dead_code, reason = "the peer listener is not joined yet")]
 pub enum Trust {
     Secret(Vec<u8>),
     Tls(NativeFleetTls),

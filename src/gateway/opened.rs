@@ -3,7 +3,8 @@
 use super::access::AccessQueue;
 use super::hooks::{Hooks, Questions};
 use super::notices::{NativeAddress, NativeNotice, Notices};
-use super::tenants::Tenants;
+use super::tenants::{Local, Tenants};
+use crate::fleet::{From, Slot};
 use driver::Driver;
 use gateway::listeners::{Listening, Place, StartError};
 use gateway::settings::{CertifiedPem, Listen, Settings};
@@ -11,7 +12,6 @@ use gateway::stats::{KeyStats, Stats};
 use gateway::{Gateway, tls};
 use pool::Refusal;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,13 +45,14 @@ impl Opened {
     /// Starts a gateway. Whether that worked is told by a notice.
     pub fn start(
         settings: Result<Settings, StartError>,
-        driver: &Arc<Driver>,
-        root: Option<PathBuf>,
+        tenants: Local,
+        slot: Arc<Slot>,
         notices: Notices,
     ) -> Arc<Opened> {
-        let tenants = Tenants::new(driver.clone(), root);
+        let driver = tenants.driver.clone();
+        let tenants = Tenants::new(Arc::new(tenants), slot, From::Visitors);
         let opened = Arc::new(Opened {
-            driver: driver.clone(),
+            driver,
             notices: Arc::new(notices),
             questions: Arc::default(),
             access: Arc::default(),

@@ -1,31 +1,42 @@
-//! The runtime's tenants, as a gateway knows tenants.
+//! The tenants of a runtime, as a gateway knows tenants.
 
+use crate::fleet::{From, Reached, Slot};
 use driver::Driver;
 use driver::directory::InUse;
+use gateway::peer::{Missed, Peer};
 use gateway::refusal::{Refusal, Why};
-use gateway::tenants;
+use gateway::tenants::{self, Reply};
+use member::Routes;
 use pool::{ExitReason, Failure};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// When another try may succeed, where nothing says it: as soon as a visitor would ask again.
-const SOON_MS: u64 = 1_000;
+pub const SOON_MS: u64 = 1_000;
 
 /// The longest key, in bytes: as in `lib/checks.js`.
 const MOST_KEY_BYTES: usize = 512;
 
-/// The runtime's tenants.
+/// The tenants of a runtime, and of the fleet that it may be in.
 pub struct Tenants {
-    driver: Arc<Driver>,
+    local: Arc<Local>,
+    fleet: Arc<Slot>,
+    from: From,
+}
+
+/// Those of this host.
+pub struct Local {
+    pub driver: Arc<Driver>,
     /// Tenants are the directories below it; `None` if the user's own `spawn` starts them, which
     /// may need no directory.
-    root: Option<PathBuf>,
+    pub root: Option<PathBuf>,
 }
 
 impl Tenants {
-    pub fn new(driver: Arc<Driver>, root: Option<PathBuf>) -> Tenants {
-        Tenants { driver, root }
+    /// For the gateway of visitors, or of other hosts.
+    pub fn new(local: Arc<Local>, fleet: Arc<Slot>, from: From) -> Tenants {
+        Tenants { local, fleet, from }
     }
 }
 
@@ -33,29 +44,61 @@ impl tenants::Tenants for Tenants {
     type InUse = Tenant;
 
     fn acquire(&self, key: &str) -> Option<Tenant> {
-        self.driver.directory.acquire(key).filter(|tenant| tenant.port != 0).map(Tenant)
+        match self.fleet.get() {
+            None => self.local.acquire(key).map(Tenant::Alone),
+            Some(side) => side.acquire(&self.local, key, self.from),
+        }
     }
 
     fn is_there(&self, key: &str) -> bool {
-        self.driver.tenants_sleep() && self.driver.directory.has(key)
+        self.local.driver.tenants_sleep() && self.local.driver.directory.has(key)
+            || self.fleet.get().is_some_and(|side| side.member.routes().owner(key).is_some())
     }
 
     fn exists(&self, key: &str) -> bool {
-        is_key(key) && self.root.as_ref().is_none_or(|root| is_directory(root, key))
+        is_key(key) && self.local.root.as_ref().is_none_or(|root| is_directory(root, key))
     }
 
     async fn wake(&self, key: &str) -> Result<Tenant, Refusal> {
-        match self.driver.ensure(key).await {
-            // An adopted tenant without a port is reached by other means than this.
-            Ok(tenant) if tenant.port == 0 => Err(Refusal::new(502, Why::Failed)),
-            Ok(tenant) => Ok(Tenant(tenant)),
-            Err(refusal) if self.is_called_off(key, &refusal) => Err(failed(&Failure::CalledOff)),
-            Err(refusal) => Err(refused(refusal)),
+        match self.fleet.get() {
+            Some(side) => side.wake(&self.local, key, self.from, &[]).await,
+            None => self.local.wake(key).await.map(Tenant::Alone),
+        }
+    }
+
+    async fn instead(&self, key: &str, missed: &[Missed]) -> Result<Tenant, Refusal> {
+        match self.fleet.get() {
+            Some(side) => side.wake(&self.local, key, self.from, missed).await,
+            None => self.wake(key).await,
+        }
+    }
+
+    async fn asked(&self, question: &str, key: &str) -> Result<Reply, Refusal> {
+        match self.fleet.get() {
+            Some(side) => side.asked(&self.local, question, key).await,
+            None => Err(Refusal::new(501, Why::Question)),
         }
     }
 }
 
-impl Tenants {
+impl Local {
+    /// The key's tenant, if one is ready and has a port: an adopted one may be reached by other
+    /// means than this.
+    pub fn acquire(&self, key: &str) -> Option<InUse> {
+        self.driver.directory.acquire(key).filter(|tenant| tenant.port != 0)
+    }
+
+    /// The key's tenant, which is started if it does not run.
+    pub async fn wake(&self, key: &str) -> Result<InUse, Refusal> {
+        match self.driver.ensure(key).await {
+            // An adopted tenant without a port is reached by other means than this.
+            Ok(tenant) if tenant.port == 0 => Err(Refusal::new(502, Why::Failed)),
+            Ok(tenant) => Ok(tenant),
+            Err(refusal) if self.is_called_off(key, &refusal) => Err(failed(&Failure::CalledOff)),
+            Err(refusal) => Err(refused(refusal)),
+        }
+    }
+
     /// Whether the start failed because it was stopped, by `kill` for example. The failure itself
     /// says only how the process ended.
     fn is_called_off(&self, key: &str, refusal: &pool::Refusal) -> bool {
@@ -72,19 +115,58 @@ impl Tenants {
 }
 
 /// A tenant in use by a request.
-pub struct Tenant(InUse);
+pub enum Tenant {
+    /// Of a runtime in no fleet.
+    Alone(InUse),
+    /// Of this host of a fleet, and who says whether it may answer.
+    Here(InUse, Arc<Routes>),
+    /// Of another host.
+    There(Reached),
+}
 
 impl tenants::InUse for Tenant {
     fn address(&self) -> SocketAddr {
-        SocketAddr::new(self.0.host, self.0.port)
+        match self {
+            Tenant::Alone(tenant) | Tenant::Here(tenant, _) => {
+                SocketAddr::new(tenant.host, tenant.port)
+            }
+            Tenant::There(reached) => reached.address,
+        }
     }
 
     fn run(&self) -> u64 {
-        self.0.run.0
+        match self {
+            Tenant::Alone(tenant) | Tenant::Here(tenant, _) => tenant.run.0,
+            Tenant::There(reached) => reached.number,
+        }
     }
 
     fn revoked(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.0.revoked()
+        let revoked = match self {
+            Tenant::Alone(tenant) | Tenant::Here(tenant, _) => Some(tenant.revoked()),
+            Tenant::There(_) => None,
+        };
+        async move {
+            match revoked {
+                Some(revoked) => revoked.await,
+                // A host that is gone is found out by its connection.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn peer(&self) -> Option<&Arc<Peer>> {
+        match self {
+            Tenant::There(reached) => Some(&reached.peer),
+            _ => None,
+        }
+    }
+
+    fn may_answer(&self) -> bool {
+        match self {
+            Tenant::Here(_, routes) => routes.may_answer(),
+            _ => true,
+        }
     }
 }
 
@@ -92,7 +174,9 @@ impl tenants::InUse for Tenant {
 fn refused(refusal: pool::Refusal) -> Refusal {
     use pool::Refusal::*;
     match refusal {
-        Disposed | NotAdmitted | Draining | InUse { .. } | NotRecovered { .. } => {
+        // In a fleet the key is another host's.
+        NotAdmitted => Refusal::elsewhere(None),
+        Disposed | Draining | InUse { .. } | NotRecovered { .. } => {
             Refusal::new(503, Why::Draining).retry_after(SOON_MS)
         }
         BackingOff { retry_after_ms, .. } => {

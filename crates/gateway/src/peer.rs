@@ -4,6 +4,7 @@
 //! All of it is in fields whose names begin with `absolute-`. Those of a visitor are taken off, those
 //! of a tenant's answer too before another host sees them, and the ones with an underscore are refused.
 
+mod asking;
 pub(crate) mod encryption;
 
 use crate::forward::AnswerBody;
@@ -17,6 +18,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use asking::{REPLY, ask};
 pub use encryption::{Encryption, Identity, MutualPem};
 
 /// What the names of these fields begin with.

@@ -26,6 +26,7 @@ pub enum Message {
     Asked { from: Arc<str>, question: Question, answer: oneshot::Sender<Reply> },
     Drain { call: CallId, done: oneshot::Sender<()> },
     Close { call: CallId, done: oneshot::Sender<()> },
+    Abandon,
 }
 
 /// What work that was begun has come to.
@@ -111,8 +112,8 @@ impl<S: Store + Clone, L: Local, P: Peers> Driven<S, L, P> {
                 }
                 Some(outcome) = results.recv() => self.take(outcome),
                 message = messages.recv() => match message {
+                    None | Some(Message::Abandon) => return Ok(()),
                     Some(message) => self.hear(message),
-                    None => return Ok(()),
                 },
             }
         }
@@ -157,6 +158,7 @@ impl<S: Store + Clone, L: Local, P: Peers> Driven<S, L, P> {
                 self.callers.done.insert(call, done);
                 Input::Close { call }
             }
+            Message::Abandon => return,
         };
         self.step(input);
     }

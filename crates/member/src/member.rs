@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::thread;
 use store::Store;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 /// Is told of each event, on the member's thread.
@@ -30,6 +31,7 @@ struct Shared {
     routes: Arc<Routes>,
     messages: mpsc::UnboundedSender<Message>,
     calls: AtomicU64,
+    thread: Handle,
 }
 
 impl Member {
@@ -48,10 +50,17 @@ impl Member {
         let (fleet_too, routes_too) = (fleet.clone(), routes.clone());
         let drive = Drive { fleet: fleet_too, routes: routes_too, store, local, peers, on_event };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
         let work = move || runtime.block_on(drive.run(inbox));
         thread::Builder::new().name("fleet".to_owned()).spawn(work)?;
         Ok(Member {
-            shared: Arc::new(Shared { fleet, routes, messages, calls: AtomicU64::new(0) }),
+            shared: Arc::new(Shared {
+                fleet,
+                routes,
+                messages,
+                calls: AtomicU64::new(0),
+                thread: handle,
+            }),
         })
     }
 
@@ -79,6 +88,22 @@ impl Member {
     /// The hosts that are known, by their ids.
     pub fn hosts(&self) -> Vec<HostView> {
         self.shared.fleet.lock().unwrap_or_else(PoisonError::into_inner).hosts()
+    }
+
+    /// Resolves when this host has joined, which a store that does not answer puts off.
+    pub async fn joined(&self) {
+        self.shared.routes.until_answering().await;
+    }
+
+    /// Does work on the member's thread. It is dropped when that ends.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.shared.thread.spawn(work);
+    }
+
+    /// Ends the member's thread as if its host had been killed: nothing more is asked of the store,
+    /// and the host's records stay until others find that it is gone.
+    pub fn abandon(&self) {
+        self.send(Message::Abandon);
     }
 
     /// Takes no new keys, and passes those that are here to others. Resolves when none is left.

@@ -7,19 +7,20 @@
 use fleet::{Question, Reply};
 use std::sync::Arc;
 
-/// The key that the question is about, and its words.
-pub fn question_to_text(question: &Question) -> (&Arc<str>, String) {
+/// The key that the question is about, and its words, of which the last says who asks.
+pub fn question_to_text<'a>(question: &'a Question, from: &str) -> (&'a Arc<str>, String) {
     match question {
-        Question::Prepare { key, claim } => (key, format!("prepare {claim}")),
+        Question::Prepare { key, claim } => (key, format!("prepare {claim} {from}")),
     }
 }
 
-/// The question, if it is one that this version knows.
-pub fn question_from_text(text: &str, key: &str) -> Option<Question> {
+/// Who asks, and the question, if it is one that this version knows.
+pub fn question_from_text(text: &str, key: &str) -> Option<(Arc<str>, Question)> {
     let mut words = text.split(' ');
-    match (words.next()?, words.next(), words.next()) {
-        ("prepare", Some(claim), None) if !key.is_empty() => {
-            Some(Question::Prepare { key: key.into(), claim: claim.parse().ok()? })
+    match (words.next()?, words.next()?, words.next()?, words.next()) {
+        ("prepare", claim, from, None) if !key.is_empty() && !from.is_empty() => {
+            let question = Question::Prepare { key: key.into(), claim: claim.parse().ok()? };
+            Some((from.into(), question))
         }
         _ => None,
     }
@@ -59,16 +60,16 @@ mod tests {
     #[test]
     fn a_question_is_read_as_it_was_written() {
         let question = Question::Prepare { key: "tenant-7".into(), claim: 42 };
-        let (key, text) = question_to_text(&question);
-        assert_eq!(question_from_text(&text, key), Some(question));
+        let (key, text) = question_to_text(&question, "eu-1");
+        assert_eq!(question_from_text(&text, key), Some(("eu-1".into(), question.clone())));
     }
 
     #[test]
     fn what_is_not_a_question_of_this_version_is_none() {
-        for text in ["", "prepare", "prepare x", "prepare 1 2", "dance 1", "prepare -1"] {
+        for text in ["", "prepare", "prepare 1", "prepare x a", "prepare 1 a b", "dance 1 a"] {
             assert_eq!(question_from_text(text, "key"), None, "{text:?}");
         }
-        assert_eq!(question_from_text("prepare 1", ""), None);
+        assert_eq!(question_from_text("prepare 1 a", ""), None);
     }
 
     #[test]

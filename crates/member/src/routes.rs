@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::watch;
 
 /// How many locks the map has.
 const SHARDS: usize = 64;
@@ -40,6 +41,8 @@ pub struct Routes {
     hasher: RandomState,
     /// Milliseconds of the clock that counts suspension; 0: not at all.
     serve_until_ms: AtomicU64,
+    /// Whether it has ever been set.
+    has_joined: watch::Sender<bool>,
 }
 
 impl Routes {
@@ -50,6 +53,7 @@ impl Routes {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::default(),
             serve_until_ms: AtomicU64::new(0),
+            has_joined: watch::Sender::new(false),
         }
     }
 
@@ -75,6 +79,15 @@ impl Routes {
     /// Until when this host may answer.
     pub(crate) fn set_serve_until(&self, at_ms: u64) {
         self.serve_until_ms.store(at_ms, Ordering::Release);
+        if at_ms > 0 {
+            self.has_joined.send_if_modified(|joined| !std::mem::replace(joined, true));
+        }
+    }
+
+    /// Resolves when this host has joined.
+    pub(crate) async fn until_answering(&self) {
+        // The sender lives as long as this.
+        let _ = self.has_joined.subscribe().wait_for(|joined| *joined).await;
     }
 
     /// Enters who serves a key, or that nobody does.

@@ -49,7 +49,7 @@ impl Local for Tenants {
     }
 
     fn admit(&self, key: &Key, epoch: u64) {
-        self.admitted.send_modify(|admitted| drop(admitted.insert(key.to_string(), epoch)));
+        self.admitted.send_modify(|admitted| _ = admitted.insert(key.to_string(), epoch));
         if let Some(tell) = &*self.tell.lock().unwrap() {
             tell(key.clone(), fleet::Local::Busy);
         }

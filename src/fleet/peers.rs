@@ -1,0 +1,172 @@
+//! The other hosts of the fleet, as this one reaches them.
+
+use super::settings::Trust;
+use fleet::{Question, Reply};
+use gateway::peer::{self, Identity, MutualPem, Peer};
+use gateway::settings::CertifiedPem;
+use http::HeaderValue;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Runs of tenants are counted from 1; those of hosts from here.
+const FIRST_NUMBER: u64 = 1 << 63;
+
+/// For so long a host that could not be reached is not asked for keys that are nobody's.
+const AVOIDED: Duration = Duration::from_secs(2);
+
+/// How long a host may take to get a tenant ready that passes to it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static NUMBERS: AtomicU64 = AtomicU64::new(FIRST_NUMBER);
+
+/// A host that can be reached.
+#[derive(Clone)]
+pub struct Reached {
+    pub peer: Arc<Peer>,
+    pub address: SocketAddr,
+    /// Its own, and that of no run.
+    pub number: u64,
+}
+
+/// The other hosts. Its clones are one.
+#[derive(Clone)]
+pub struct Peers(Arc<Shared>);
+
+struct Shared {
+    me: String,
+    proof: Proof,
+    known: Mutex<Known>,
+}
+
+/// By what this host proves to others that it is of the fleet.
+enum Proof {
+    Secret(Vec<u8>),
+    Certificate(Identity),
+}
+
+#[derive(Default)]
+struct Known {
+    /// By where they say that they listen.
+    reached: HashMap<String, Reached>,
+    /// By their ids: when they could not be reached last.
+    avoided: HashMap<String, Instant>,
+}
+
+impl Peers {
+    /// Errors: what is wrong with the certificates.
+    pub fn new(me: &str, trust: &Trust) -> Result<Peers, String> {
+        let proof = match trust {
+            Trust::Secret(secret) => Proof::Secret(secret.clone()),
+            Trust::Tls(_) => {
+                let pem = trust.pem().expect("certificates");
+                Proof::Certificate(Identity::read(&pem).map_err(|error| error.to_string())?)
+            }
+        };
+        let (me, known) = (me.to_owned(), Mutex::default());
+        Ok(Peers(Arc::new(Shared { me, proof, known })))
+    }
+
+    /// The host, if it has been reached before.
+    pub fn known(&self, address: &str) -> Option<Reached> {
+        self.lock().reached.get(address).cloned()
+    }
+
+    /// The host at this address; its name is looked up the first time. Errors: it has none, or it
+    /// cannot be encrypted for.
+    pub async fn reach(&self, host: &str, address: &str) -> Result<Reached, String> {
+        if let Some(known) = self.known(address) {
+            return Ok(known);
+        }
+        let authority = authority_of(address).ok_or("not an address of a host")?;
+        let mut found =
+            tokio::net::lookup_host(authority).await.map_err(|error| error.to_string())?;
+        let socket = found.next().ok_or("the name has no address")?;
+        let peer = Arc::new(self.peer(host, authority)?);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let reached = Reached { peer, address: socket, number };
+        Ok(self.lock().reached.entry(address.to_owned()).or_insert(reached).clone())
+    }
+
+    fn peer(&self, host: &str, authority: &str) -> Result<Peer, String> {
+        let me = &self.0.me;
+        let (proof, encryption) = match &self.0.proof {
+            Proof::Secret(secret) => (member::token_for(secret, host), None),
+            Proof::Certificate(identity) => {
+                let (name, _) = authority.rsplit_once(':').unwrap_or((authority, ""));
+                let encryption = identity.for_host(name).map_err(|error| error.to_string())?;
+                ("-".to_owned(), Some(encryption))
+            }
+        };
+        let credentials = HeaderValue::try_from(format!("{me} {proof}"));
+        let credentials = credentials.map_err(|error| error.to_string())?;
+        Ok(Peer { host: host.to_owned(), credentials, encryption })
+    }
+
+    /// The host could not be reached just now. Where it is is looked up again.
+    pub fn avoid(&self, host: &str) {
+        let mut known = self.lock();
+        known.avoided.insert(host.to_owned(), Instant::now());
+        known.reached.retain(|_, reached| reached.peer.host != host);
+    }
+
+    /// Hosts that could not be reached just now.
+    pub fn avoided(&self) -> Vec<Arc<str>> {
+        let mut known = self.lock();
+        known.avoided.retain(|_, since| since.elapsed() < AVOIDED);
+        known.avoided.keys().map(|host| host.as_str().into()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the host something of the key. `None`: it cannot be reached, or knows no answer.
+    pub async fn question(
+        &self,
+        host: &str,
+        address: &str,
+        words: &str,
+        key: &str,
+    ) -> Option<String> {
+        let reached = self.reach(host, address).await.ok()?;
+        let asking = peer::ask(reached.address, &reached.peer, words, key);
+        let reply = tokio::time::timeout(PATIENCE, asking).await.ok()?;
+        reply
+            .inspect_err(|error| tracing::debug!(%error, host, words, "a host does not answer"))
+            .ok()
+    }
+}
+
+impl member::Peers for Peers {
+    fn ask(
+        &self,
+        host: Arc<str>,
+        address: Arc<str>,
+        question: Question,
+    ) -> impl Future<Output = Reply> + Send + 'static {
+        let peers = self.clone();
+        async move {
+            let (key, words) = member::question_to_text(&question, &peers.0.me);
+            let reply = peers.question(&host, &address, &words, key).await;
+            reply.map_or(Reply::Failed, |reply| member::reply_from_text(&reply))
+        }
+    }
+}
+
+impl Trust {
+    /// What this host shows and believes.
+    pub fn pem(&self) -> Option<MutualPem> {
+        let Trust::Tls(tls) = self else { return None };
+        let own = CertifiedPem { names: Vec::new(), cert: tls.cert.clone(), key: tls.key.clone() };
+        Some(MutualPem { own, ca: tls.ca.clone() })
+    }
+}
+
+/// The host and the port of `http://HOST:PORT`, which `lib/fleet/store.js` has checked.
+pub fn authority_of(address: &str) -> Option<&str> {
+    let (_, rest) = address.split_once("://")?;
+    Some(rest.trim_end_matches('/'))
+}
