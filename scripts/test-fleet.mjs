@@ -3,7 +3,6 @@
 import { readFleetArguments } from '../soak/fleet/arguments.mjs';
 import { runFleet } from '../soak/fleet/run.mjs';
 import { build } from './build.mjs';
-import { installEtcd } from './lib/etcd.mjs';
 import { runScript } from './lib/run.mjs';
 import { setup } from './setup.mjs';
 
@@ -11,7 +10,6 @@ const how = readFleetArguments();
 await runScript(async () => {
   await setup();
   await build();
-  await installEtcd();
   const violations = await runFleet(how);
   for (const violation of violations) console.log(`✘ ${violation}`);
   if (violations.length === 0) console.log('✓ nothing was served twice, by a ghost, or not at all');

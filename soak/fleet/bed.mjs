@@ -1,9 +1,18 @@
 // The fleet's test bed: members of etcd, hosts with tenants, and visitors, each on a machine of its
 // own (a network namespace).
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createEtcd } from '../../scripts/lib/etcd.mjs';
 import { bun } from '../../scripts/lib/paths.mjs';
 import { Network } from './network.mjs';
 import { killAll, Program } from './programs.mjs';
@@ -11,8 +20,10 @@ import { killAll, Program } from './programs.mjs';
 const here = (/** @type {string} */ name) => fileURLToPath(new URL(name, import.meta.url));
 
 export class Bed {
-  /** @type {Map<string, Program>} */
+  /** @type {Map<string, import('../../scripts/lib/etcd.mjs').Etcd['members'][number]>} */
   members = new Map();
+  /** @type {import('../../scripts/lib/etcd.mjs').Etcd | undefined} */
+  #etcd;
   /** @type {Map<string, Program>} */
   hosts = new Map();
   /** Machines that a fault is about just now. @type {Set<string>} */
@@ -26,37 +37,24 @@ export class Bed {
     this.network = new Network(`f${process.pid}`);
     this.keys = Array.from({ length: size.keys }, (_, number) => `key-${number}`);
     writeFileSync(this.witness, '');
-    for (const key of this.keys) cpSync(here('tenant'), join(this.#directory, 'root', key), { recursive: true });
+    for (const key of this.keys)
+      cpSync(here('tenant'), join(this.#directory, 'root', key), { recursive: true });
     for (let number = 1; number <= size.members; number += 1) this.network.add(`m${number}`);
     for (let number = 1; number <= size.hosts; number += 1) this.network.add(`h${number}`);
     this.memberNames = Array.from({ length: size.members }, (_, number) => `m${number + 1}`);
     this.hostNames = Array.from({ length: size.hosts }, (_, number) => `h${number + 1}`);
   }
 
-  get endpoints() {
-    return this.memberNames.map((name) => `http://${this.network.addressOf(name)}:2379`);
-  }
-
-  /** @param {string} name */
-  startMember(name) {
-    const urls = (/** @type {number} */ port) => `http://${this.network.addressOf(name)}:${port}`;
-    const cluster = this.memberNames.map((it) => `${it}=http://${this.network.addressOf(it)}:2380`);
-    const flags = {
-      name,
-      'data-dir': join(this.#directory, name),
-      'listen-peer-urls': urls(2380),
-      'initial-advertise-peer-urls': urls(2380),
-      'listen-client-urls': urls(2379),
-      'advertise-client-urls': urls(2379),
-      'initial-cluster': cluster.join(','),
-      'initial-cluster-state': 'new',
-    };
-    const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
-
-
-    const program = new Program([...this.network.on(name), 'etcd', ...args], { GOMAXPROCS: '2' });
-    this.members.set(name, program);
-    return program;
+  /** Starts the store, which must take requests before hosts are started. */
+  async startStore() {
+    const machine = (/** @type {number} */ index) => this.memberNames[index] ?? '';
+    const etcd = await createEtcd({
+      members: this.size.members,
+      host: (index) => this.network.addressOf(machine(index)),
+      prefix: (index) => this.network.on(machine(index)),
+    });
+    this.#etcd = etcd;
+    etcd.members.forEach((member, index) => this.members.set(machine(index), member));
   }
 
   /** @param {string} name */
@@ -66,7 +64,7 @@ export class Bed {
       address: this.network.addressOf(name),
       root: join(this.#directory, 'root'),
       witness: this.witness,
-      endpoints: this.endpoints,
+      endpoints: this.#etcd?.endpoints,
       leaseMs: this.size.leaseMs,
       secret: 'a secret that all hosts of the bed share',
     };
@@ -81,7 +79,12 @@ export class Bed {
   startVisitors(perSecond, seed) {
     const gateways = this.hostNames.map((name) => this.network.addressOf(name));
     const settings = { gateways, keys: this.keys, perSecond, seed };
-    const command = [...this.network.onLab, process.execPath, here('client.mjs'), JSON.stringify(settings)];
+    const command = [
+      ...this.network.onLab,
+      process.execPath,
+      here('client.mjs'),
+      JSON.stringify(settings),
+    ];
     return new Program(command);
   }
 
@@ -103,7 +106,7 @@ export class Bed {
   }
 
   async close() {
-    for (const program of [...this.members.values(), ...this.hosts.values()]) program.signal('SIGCONT');
+    await this.#etcd?.close();
     await killAll();
     this.network.close();
     rmSync(this.#directory, { recursive: true, force: true });

@@ -96,11 +96,10 @@ export const FAULTS = {
       const [name, ms] = [aMember(bed, rng), duration(bed, rng)];
       await alone(bed, name, async () => {
         say(`etcd's ${name} is killed, and started again after ${ms} ms`);
-        const member = /** @type {any} */ (bed.members.get(name));
-        member.signal('SIGKILL');
-        await member.ended;
+        const member = bed.members.get(name);
+        await member?.kill();
         await pause(ms);
-        bed.startMember(name);
+        await member?.start();
       });
     },
   },
@@ -110,9 +109,9 @@ export const FAULTS = {
       const [name, ms] = [aMember(bed, rng), duration(bed, rng)];
       await alone(bed, name, async () => {
         say(`etcd's ${name} is stopped for ${ms} ms`);
-        bed.members.get(name)?.signal('SIGSTOP');
+        bed.members.get(name)?.pause();
         await pause(ms);
-        bed.members.get(name)?.signal('SIGCONT');
+        bed.members.get(name)?.resume();
       });
     },
   },
@@ -123,9 +122,9 @@ export const FAULTS = {
       if (bed.memberNames.some((name) => bed.busy.has(name))) return;
       say(`all of etcd is stopped for ${ms} ms`);
       for (const name of bed.memberNames) bed.busy.add(name);
-      for (const member of bed.members.values()) member.signal('SIGSTOP');
+      for (const member of bed.members.values()) member.pause();
       await pause(ms);
-      for (const member of bed.members.values()) member.signal('SIGCONT');
+      for (const member of bed.members.values()) member.resume();
       for (const name of bed.memberNames) bed.busy.delete(name);
     },
   },

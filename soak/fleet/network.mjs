@@ -35,7 +35,17 @@ export class Network {
     ip('netns', 'add', namespace);
     ip('-n', namespace, 'link', 'set', 'lo', 'up');
     const peer = { name: `port${number}`, netns: this.#lab };
-    ip('-n', namespace, 'link', 'add', 'eth0', 'type', 'veth', 'peer', ...Object.entries(peer).flat());
+    ip(
+      '-n',
+      namespace,
+      'link',
+      'add',
+      'eth0',
+      'type',
+      'veth',
+      'peer',
+      ...Object.entries(peer).flat(),
+    );
     ip('-n', this.#lab, 'link', 'set', peer.name, 'master', 'bridge', 'up');
     ip('-n', namespace, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
     ip('-n', namespace, 'link', 'set', 'eth0', 'up');

@@ -30,9 +30,11 @@ export async function runFleet(how) {
   const say = (/** @type {string} */ what) =>
     console.log(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s  ${what}`);
   try {
-    for (const name of bed.memberNames) bed.startMember(name);
+    await bed.startStore();
     for (const name of bed.hostNames) bed.startHost(name);
-    await Promise.all([...bed.hosts.values()].map((host) => host.until(({ kind }) => kind === 'ready')));
+    await Promise.all(
+      [...bed.hosts.values()].map((host) => host.until(({ kind }) => kind === 'ready')),
+    );
     say(`${how.hosts} hosts have joined`);
     const visitors = bed.startVisitors(how.perSecond, how.seed);
     const unsettled = [await settled(bed, visitors, how.leaseMs)];
@@ -50,7 +52,9 @@ export async function runFleet(how) {
     const ends = await Promise.all([...bed.hosts.values()].map(({ ended }) => ended));
     return [
       ...unsettled.flat(),
-      ...ends.filter(({ code }) => code !== 0).map(({ code, signal }) => `a host ended with ${code ?? signal}`),
+      ...ends
+        .filter(({ code }) => code !== 0)
+        .map(({ code, signal }) => `a host ended with ${code ?? signal}`),
       ...bed.tenantsAlive().map((pid) => `a tenant was left: ${pid}`),
       ...judge(bed.told(), visitors.told, { from: faultsFrom, to: faultsTo }, say),
     ];
@@ -90,7 +94,9 @@ async function settled(
 ) {
   const from = now();
   const missing = new Set(
-    bed.hostNames.flatMap((name) => bed.keys.map((key) => `${key} by ${bed.network.addressOf(name)}`)),
+    bed.hostNames.flatMap((name) =>
+      bed.keys.map((key) => `${key} by ${bed.network.addressOf(name)}`),
+    ),
   );
   const late = pause(leaseMs * SETTLED_LEASES + 60_000, 'late', { ref: false });
   let next = visitors.told.length;
@@ -125,6 +131,8 @@ function judge(text, visits, faults, say) {
   return [
     ...overlaps(told),
     ...ghosts(visits),
-    ...visits.filter(({ isWhole }) => isWhole === false).map(({ key }) => `a wrong answer of ${key}`),
+    ...visits
+      .filter(({ isWhole }) => isWhole === false)
+      .map(({ key }) => `a wrong answer of ${key}`),
   ];
 }

@@ -42,7 +42,8 @@ export function overlaps(told) {
   const latest = new Map();
   for (const { at, what, key, epoch, pid } of told) {
     if (what !== 'serve') continue;
-    if (!Number.isSafeInteger(epoch)) violations.push(`${key} was served without an epoch (${pid})`);
+    if (!Number.isSafeInteger(epoch))
+      violations.push(`${key} was served without an epoch (${pid})`);
     const before = latest.get(key);
     if (before !== undefined && epoch < before.epoch) {
       const lateMs = Math.round((at - before.at) / 1000);
@@ -71,8 +72,8 @@ export function ghosts(visits) {
     let next = 0;
     let known = 0;
     for (const visit of begins) {
-      for (; next < ends.length && ends[next].ended < visit.sent; next += 1) {
-        known = Math.max(known, ends[next].epoch);
+      for (; (ends[next]?.ended ?? Infinity) < visit.sent; next += 1) {
+        known = Math.max(known, ends[next]?.epoch ?? 0);
       }
       if (visit.epoch < known) {
         violations.push(`a visitor of ${key} got epoch ${visit.epoch} after ${known} had answered`);
