@@ -25,8 +25,8 @@ pub(super) struct RequestHead<'a> {
     /// Its method and header fields are those of the head; the fields are in it until the first try.
     request: &'a mut AsSent,
     target: PathAndQuery,
-    /// What is added to the fields, for each try; `None` if another gateway has.
-    words: Option<Words<'a>>,
+    /// What is added to the fields, for each try, unless another gateway has.
+    words: Words<'a>,
     /// What is added for a peer.
     telling: Telling<'a>,
     /// What the headers are made of again for a second try; `None` before the first.
@@ -43,8 +43,7 @@ impl<'a> RequestHead<'a> {
     pub fn new(
         request: &'a mut AsSent,
         target: PathAndQuery,
-        host: HeaderValue,
-        words: Option<Words<'a>>,
+        words: Words<'a>,
         telling: Telling<'a>,
     ) -> RequestHead<'a> {
         let is_http2 = request.version() == Version::HTTP_2;
@@ -57,7 +56,7 @@ impl<'a> RequestHead<'a> {
         }
         // That of HTTP/1 is what was agreed on, if there is one.
         if is_http2 || !has_host {
-            headers.insert(HOST, host);
+            headers.insert(HOST, words.host.clone());
         }
         if has_cookies {
             if is_http2 {
@@ -111,8 +110,8 @@ impl<'a> RequestHead<'a> {
             }
             Some(packed) => packed.unpack(),
         };
-        if let Some(words) = &self.words {
-            words.tell(headers);
+        if self.telling.hops == 0 {
+            self.words.tell(headers);
         }
         if let Some(peer) = peer {
             self.telling.tell(peer, headers);
@@ -249,7 +248,6 @@ mod tests {
         let words = Words { client: &client, host, prefix: None, trusted: &[] };
         words.tell(&mut headers);
         let telling = Telling { key: "a", hops: 0 };
-        let words = Some(words);
         let mut head = RequestHead { request: &mut request, target, words, telling, packed: None };
         for _ in 0..3 {
             let request = head.with((), None);

@@ -210,9 +210,9 @@ impl Forwarder {
         }
         let incoming = request.body_mut().take();
         let trusted = &self.settings.trusted;
-        let words = (hops == 0).then(|| Words { client, host: host.clone(), prefix, trusted });
+        let words = Words { client, host, prefix, trusted };
         let telling = Telling { key, hops };
-        let mut head = RequestHead::new(request, target, host, words, telling);
+        let mut head = RequestHead::new(request, target, words, telling);
         // Of a request for another protocol the body is that protocol.
         let incoming = incoming.filter(|body| wanted.is_none() && !body.is_end_stream());
         let has_body = incoming.is_some();
