@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createEtcd } from '../../scripts/lib/etcd.mjs';
 import { bun } from '../../scripts/lib/paths.mjs';
@@ -70,7 +70,9 @@ export class Bed {
     };
     const engine = this.size.engine === 'bun' ? bun : process.execPath;
     const command = [...this.network.on(name), engine, here('host.mjs'), JSON.stringify(settings)];
-    const program = new Program(command);
+    // Tenants' own start scripts say `bun`.
+    const path = [dirname(bun), process.env.PATH].join(':');
+    const program = new Program(command, { PATH: path });
     this.hosts.set(name, program);
     return program;
   }

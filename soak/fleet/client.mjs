@@ -5,7 +5,8 @@ import { Rng } from '../host/rng.mjs';
 
 const { gateways, keys, perSecond, seed } = JSON.parse(process.argv[2] ?? '{}');
 const rng = new Rng(seed);
-const now = () => Number(process.hrtime.bigint() / 1000n);
+/** As tenants have it. */
+const now = () => Math.round((performance.timeOrigin + performance.now()) * 1000);
 let number = 0;
 
 function visit() {
@@ -35,7 +36,8 @@ function visit() {
       answer.on('data', (piece) => (text += piece));
       answer.on('error', (error) => over({ failed: error.message }));
       answer.on('end', () => {
-        if (answer.statusCode !== 200) return over({ status: answer.statusCode });
+        if (answer.statusCode !== 200)
+          return over({ status: answer.statusCode, why: text.slice(0, 300) });
         try {
           const said = JSON.parse(text);
           const isWhole = said.key === key && (!isPost || said.body === 2_000);

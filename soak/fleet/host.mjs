@@ -9,9 +9,7 @@ const { id, address, root, witness, endpoints, leaseMs, secret } = settings;
 
 /** @param {string} kind @param {object} [fields] */
 function tell(kind, fields) {
-  process.stdout.write(
-    `${JSON.stringify({ at: Number(process.hrtime.bigint() / 1000n), kind, ...fields })}\n`,
-  );
+  process.stdout.write(`${JSON.stringify({ kind, ...fields })}\n`);
 }
 
 const runtime = createRuntime({

@@ -7,8 +7,8 @@ const key = basename(process.cwd());
 const epoch = process.env.ABSOLUTE_EPOCH ?? 'none';
 const witness = process.env.WITNESS ?? '';
 
-/** The machine's one clock, in microseconds: the same in all namespaces. */
-const now = () => process.hrtime.bigint() / 1000n;
+/** The machine's clock, in microseconds since the epoch: the same in all namespaces and engines. */
+const now = () => Math.round((performance.timeOrigin + performance.now()) * 1000);
 
 /** @param {string} what @param {string} [detail] */
 function tell(what, detail = '') {
