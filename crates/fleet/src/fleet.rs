@@ -7,6 +7,7 @@ use crate::membership::Standing;
 use crate::observers::Observing;
 use crate::orders::Orders;
 use crate::picture::{Picture, Touched};
+use crate::planted::{Bug, planted};
 use crate::records::HostState;
 use crate::shedding::Shedding;
 use crate::transaction::{Record, Stamp};
@@ -191,7 +192,8 @@ impl Fleet {
     /// otherwise everything of it is void.
     pub(crate) fn is_same_store(&mut self, now_ms: u64, at: Stamp, floor: u64) -> bool {
         let store = self.store.get_or_insert(at);
-        if at.cluster == store.cluster && at.revision >= floor {
+        let is_believed = planted(Bug::OldStoreCounts);
+        if at.cluster == store.cluster && at.revision >= floor || is_believed {
             store.revision = store.revision.max(at.revision);
             return true;
         }

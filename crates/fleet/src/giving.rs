@@ -38,7 +38,7 @@ struct Reserved {
 
 impl Giving {
     pub fn is_still_served(&self) -> bool {
-        matches!(self.step, Step::Asking(_))
+        matches!(self.step, Step::Asking(_)) || planted(Bug::HeldIsHandedOut)
     }
 
     pub fn is_passing(&self) -> bool {
@@ -110,14 +110,12 @@ impl Fleet {
         let Step::Passing { reserved, order: None, .. } = giving.step else { return };
         let Some(session) = self.serving() else { return };
         let me = host_key(&self.config.id);
-        let mut if_all = vec![
+        let if_all = vec![
             modified(claim_key(key), mine.modified),
+            modified(move_key(key), reserved.revision),
             created(me.clone(), session),
             created(host_key(&giving.to), reserved.session),
         ];
-        if !planted(Bug::PassesWithoutReservation) {
-            if_all.push(modified(move_key(key), reserved.revision));
-        }
         let claim = passed_claim(&giving.to, reserved);
         let then = vec![put(claim_key(key), claim), delete(move_key(key))];
         let else_read = vec![claim_key(key), me];

@@ -2,6 +2,7 @@
 //! or go. All others are in the picture alone.
 
 use crate::orders::Purpose;
+use crate::planted::{Bug, planted};
 use crate::records::{Held, Seen};
 use crate::transaction::Answer;
 use crate::{Action, CallId, Fleet, Key, Local, OrderId, Owner, Want, Where, Why};
@@ -303,6 +304,12 @@ impl Fleet {
     fn give_up_unknown(&mut self, key: &Key, seen: &Seen) {
         let Some(Held { host, session, epoch, modified }) = seen.held().cloned() else { return };
         if self.is_own(&host, session) && !self.is_leaving() {
+            if planted(Bug::WatchIsBelieved) {
+                return self.becomes_mine(0, key, modified, epoch);
+            }
+            if planted(Bug::UnknownIsLeft) {
+                return;
+            }
             self.release(key, Mine { modified, epoch, local: Local::Cold });
         }
     }

@@ -57,6 +57,14 @@ pub(crate) struct Member {
     pub is_stopping: bool,
 }
 
+impl Member {
+    /// When everything is to be killed, unless a beat is carried out before.
+    fn fence_at_ms(&self) -> Option<u64> {
+        let late_ms = if planted(Bug::FencesLate) { 2_000 } else { 0 };
+        Some(self.serve_until_ms + late_ms).filter(|_| self.serve_until_ms > 0)
+    }
+}
+
 impl Fleet {
     /// The session in which this host serves right now.
     pub(crate) fn serving(&self) -> Option<u64> {
@@ -96,8 +104,7 @@ impl Fleet {
         match &self.standing {
             Standing::Apart { retry_at_ms } => self.picture.at.map(|_| *retry_at_ms),
             Standing::Member(member) => {
-                let fence_at_ms = Some(member.serve_until_ms).filter(|at_ms| *at_ms > 0);
-                let due = [Some(member.next_beat_ms), fence_at_ms, member.rewrite_at_ms];
+                let due = [Some(member.next_beat_ms), member.fence_at_ms(), member.rewrite_at_ms];
                 due.into_iter().flatten().min()
             }
             Standing::Clearing { order: None, retry_at_ms, .. } => Some(*retry_at_ms),
@@ -179,7 +186,10 @@ impl Fleet {
     fn found_own_record(&mut self, now_ms: u64, record: &Record) {
         let session = record.created;
         match decode::<HostRecord>(&record.value) {
-            Some(host) if host.run == self.config.run && host.attempt == self.attempt => {
+            Some(host)
+                if host.run == self.config.run && host.attempt == self.attempt
+                    || planted(Bug::AnothersIdIsOwn) =>
+            {
                 self.picture.learn_host(record.clone());
                 self.begin_session(now_ms, session);
             }
@@ -191,6 +201,8 @@ impl Fleet {
                 let address = host.map_or_else(|| "".into(), |host| host.address);
                 self.actions.push(Action::Emit(Event::IdTaken { address }));
                 self.choose_subjects();
+                // The answer may have been slower than the watch.
+                self.look_at_own_record(now_ms);
             }
         }
     }
@@ -278,9 +290,7 @@ impl Fleet {
     }
 
     pub(crate) fn fence_if_over(&mut self, now_ms: u64) {
-        let Some(member) = self.member() else { return };
-        let late_ms = if planted(Bug::FencesLate) { 2_000 } else { 0 };
-        if member.serve_until_ms > 0 && member.serve_until_ms + late_ms <= now_ms {
+        if self.member().and_then(Member::fence_at_ms).is_some_and(|at_ms| at_ms <= now_ms) {
             self.fence();
         }
     }
@@ -292,6 +302,10 @@ impl Fleet {
         self.standing = Standing::Fencing { session: member.session };
         self.actions.push(Action::ServeUntil { at_ms: 0 });
         self.actions.push(Action::Fence);
+        if planted(Bug::KillsNothing) {
+            let Standing::Fencing { session } = self.standing else { return };
+            self.standing = Standing::Clearing { session, order: None, retry_at_ms: 0 };
+        }
         let keys = self.keys.counts().mine;
         self.actions.push(Action::Emit(Event::Fenced { keys }));
         self.orders.forget_all();

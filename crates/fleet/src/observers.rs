@@ -43,7 +43,8 @@ impl Fleet {
         let mut before = std::mem::take(&mut self.observing.subjects);
         let of =
             |observes: bool| if observes { self.picture.hosts.iter() } else { Default::default() };
-        let observes = self.member().is_some_and(|member| !member.is_stopping);
+        let observes = self.member().is_some_and(|member| !member.is_stopping)
+            && !planted(Bug::NobodyObserves);
         let mut chosen: Vec<(&Arc<str>, u64)> = Vec::new();
         for (id, host) in of(observes) {
             let others = self.picture.hosts.keys().map(|other| &**other);
@@ -141,10 +142,9 @@ impl Fleet {
         {
             subject.is_being_removed = false;
         }
+        let is_known = !matches!(answer, Answer::Unknown | Answer::Unreachable);
         if let Standing::Taken { session: taken } = self.standing
-            && taken == session
-            && *host == *self.config.id
-            && matches!(answer, Answer::Committed { .. })
+            && (taken == session && *host == *self.config.id && is_known)
         {
             self.standing = Standing::Apart { retry_at_ms: now_ms };
             self.choose_subjects();

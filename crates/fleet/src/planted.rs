@@ -11,22 +11,46 @@ pub enum Bug {
     ServesFromTheAnswer,
     /// The end of a host's time is seen late by itself.
     FencesLate,
+    /// A host that was fenced clears its session away before its tenants are killed.
+    KillsNothing,
     /// An observer waits half the time.
     GoneTooSoon,
     /// A host is removed although it has beaten since.
     RemovesBlindly,
+    /// Nobody looks at the beats of others.
+    NobodyObserves,
+    /// A record of another process with this host's id counts as its own.
+    AnothersIdIsOwn,
     /// A key is taken over without a look whether its host is gone.
     TakesFromTheLiving,
+    /// A key is claimed without a look whether the store is still the one that counts.
+    EraIsNotCompared,
+    /// A claim that the watch tells of counts, although it may be of the past.
+    WatchIsBelieved,
+    /// A claim whose answer was lost stays, and nobody serves it.
+    UnknownIsLeft,
     /// A claim is given up before the tenant has ended.
     ReleasesBeforeTheEnd,
     /// A key passes while requests of it are in flight.
     PassesWhatIsInFlight,
-    /// A claim passes to a host that has given its reservation up.
-    PassesWithoutReservation,
+    /// A key that is held is handed out.
+    HeldIsHandedOut,
     /// A key is served again here when nobody knows whether it has passed.
     DoubtIsForgotten,
+    /// A key that is to pass is served by the new host as soon as that is ready.
+    ServesBeforeItPasses,
+    /// What was passed on has the epoch of the claim before.
+    PassedKeepsItsEpoch,
+    /// A host that gives its reservation up does not look whether the key has passed.
+    CancelIsNotChecked,
     /// A store that came back older is claimed in at once.
     OpensAtOnce,
+    /// Answers of a store that came back older are believed.
+    OldStoreCounts,
+    /// In a store that came back older, epochs begin from its revisions.
+    EpochsBeginAnew,
+    /// A host that drains keeps what is in use.
+    DrainLeavesTheBusy,
 }
 
 /// Whether the bug is there.
@@ -62,13 +86,25 @@ mod chosen {
     pub const ALL: &[Bug] = &[
         Bug::ServesFromTheAnswer,
         Bug::FencesLate,
+        Bug::KillsNothing,
         Bug::GoneTooSoon,
         Bug::RemovesBlindly,
+        Bug::NobodyObserves,
+        Bug::AnothersIdIsOwn,
         Bug::TakesFromTheLiving,
+        Bug::EraIsNotCompared,
+        Bug::WatchIsBelieved,
+        Bug::UnknownIsLeft,
         Bug::ReleasesBeforeTheEnd,
         Bug::PassesWhatIsInFlight,
-        Bug::PassesWithoutReservation,
+        Bug::HeldIsHandedOut,
         Bug::DoubtIsForgotten,
+        Bug::ServesBeforeItPasses,
+        Bug::PassedKeepsItsEpoch,
+        Bug::CancelIsNotChecked,
         Bug::OpensAtOnce,
+        Bug::OldStoreCounts,
+        Bug::EpochsBeginAnew,
+        Bug::DrainLeavesTheBusy,
     ];
 }

@@ -6,6 +6,7 @@
 
 use crate::keys::Stage;
 use crate::placement::{Bounds, place};
+use crate::planted::{Bug, planted};
 use crate::{Action, AskId, CallId, Fleet, Key, Local};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -134,6 +135,7 @@ impl Fleet {
             return self.end(key);
         }
         match self.another_host(key) {
+            Some(_) if planted(Bug::DrainLeavesTheBusy) => {}
             Some(to) => self.give(key, &to),
             None => self.shedding.failed(now_ms, key),
         }

@@ -7,6 +7,7 @@
 use crate::claims::as_read;
 use crate::keys::Stage;
 use crate::orders::{RETRY_MS, created, delete, modified, put};
+use crate::planted::{Bug, planted};
 use crate::records::{ClaimRecord, ERA, Seen, claim_key, encode, host_key, move_key};
 use crate::transaction::{Answer, Compare, Stamp, Transaction};
 use crate::{Action, AskId, Fleet, Key, Local, OrderId, Question, Reply, Why};
@@ -208,7 +209,10 @@ impl Fleet {
         let reserve_ms = self.config.reserve_ms;
         let Some(taking) = self.taking_mut(key) else { return };
         let Step::Reserving { base, .. } = taking.step else { return };
-        let epoch = base + at.revision;
+        let mut epoch = base + at.revision;
+        if planted(Bug::PassedKeepsItsEpoch) {
+            epoch = base + taking.claim;
+        }
         taking.step = Step::Preparing(Reserved { revision: at.revision, epoch });
         self.keys.set_timer(key, Some(now_ms.saturating_add(reserve_ms)));
         self.actions.push(Action::Prepare { key: key.clone(), epoch });
@@ -301,7 +305,8 @@ impl Fleet {
     fn take_if_passed(&mut self, now_ms: u64, key: &Key, seen: &Seen) -> bool {
         let (Some(taking), Seen::Held(held)) = (self.taking(key), seen) else { return false };
         let is_it = taking.reserved().is_some_and(|reserved| reserved.epoch == held.epoch);
-        if !is_it || !self.is_own(&held.host, held.session) {
+        let is_early = planted(Bug::ServesBeforeItPasses) && taking.is_ready();
+        if !is_early && (!is_it || !self.is_own(&held.host, held.session)) {
             return false;
         }
         if matches!(taking.step, Step::Preparing(_) | Step::Ready(_)) {
@@ -369,7 +374,8 @@ impl Fleet {
                 let [claim] = as_read(read);
                 match Seen::of(claim.as_ref()) {
                     Seen::Held(held)
-                        if held.epoch == reserved.epoch
+                        if !planted(Bug::CancelIsNotChecked)
+                            && held.epoch == reserved.epoch
                             && self.is_own(&held.host, held.session) =>
                     {
                         self.becomes_mine(now_ms, key, held.modified, held.epoch);

@@ -42,3 +42,43 @@ impl Terms {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In true time, whatever the clocks of a host and its observer say: from the moment a beat is
+    /// sent, the host serves and then has its time to end everything, before it counts as gone.
+    #[test]
+    fn who_counts_as_gone_has_ended_everything() {
+        for lease_ms in (1_000..30_000).step_by(97).chain([60_000, 3_600_000]) {
+            let terms = Terms::of(lease_ms).expect("long enough");
+            for own_rate in 95..=105 {
+                for observers_rate in 95..=105 {
+                    let served_ms = terms.serve_for_ms as f64 * 100.0 / f64::from(own_rate);
+                    let gone_ms = terms.gone_after_ms as f64 * 100.0 / f64::from(observers_rate);
+                    let rates = (own_rate, observers_rate);
+                    assert!(served_ms + terms.fence_ms as f64 <= gone_ms, "{lease_ms} {rates:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_beat_may_fail_twice_before_its_host_is_fenced() {
+        for lease_ms in [1_000, 5_000, 60_000] {
+            let terms = Terms::of(lease_ms).expect("long enough");
+            assert!(terms.beat_every_ms * 2 < terms.serve_for_ms);
+        }
+        assert_eq!(Terms::of(999), None);
+    }
+
+    /// The goal: with a lease of 5 s a key of a host that is killed is served elsewhere within 8 s,
+    /// and mostly within 6.5 s. The last beat is from up to `beat_every_ms` before.
+    #[test]
+    fn the_loss_of_a_host_is_seen_in_time() {
+        let terms = Terms::of(5_000).expect("long enough");
+        assert_eq!(terms.gone_after_ms, 5_500);
+        assert!(terms.gone_after_ms + terms.observe_every_ms < 7_000);
+    }
+}

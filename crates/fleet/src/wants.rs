@@ -131,7 +131,11 @@ impl Fleet {
     }
 
     fn there(&self, want: &Want, held: &Held) -> Verdict {
-        if want.excluding.contains(&held.host) || *held.host == *self.config.id {
+        // By a session of this host's that is over, which others cannot know yet.
+        if *held.host == *self.config.id {
+            return Verdict::Refuse(Why::Apart);
+        }
+        if want.excluding.contains(&held.host) {
             return Verdict::Refuse(Why::OwnerUnreachable);
         }
         match self.picture.address(&held.host) {

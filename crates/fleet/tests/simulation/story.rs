@@ -8,15 +8,43 @@ use super::visitors::Visit;
 use super::world::{Event, World};
 use fleet::{CallId, Input, Key, Terms};
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Drain,
+    Kill,
+    Restart,
+    Stop,
+    Deafen,
+    Cut,
+    Heal,
+    StoreGoes,
+    BackUp,
+    Restore,
+    Close,
+    WatchBreaks,
+}
+
+const KINDS: &[Kind] = &[
+    Kind::Drain,
+    Kind::Kill,
+    Kind::Restart,
+    Kind::Stop,
+    Kind::Deafen,
+    Kind::Cut,
+    Kind::StoreGoes,
+    Kind::BackUp,
+    Kind::Restore,
+    Kind::Close,
+    Kind::WatchBreaks,
+];
+
 struct Story<'a> {
     world: World<'a>,
     keys: Vec<Key>,
     backups: Vec<Store>,
     clusters: u64,
-    /// When something last went wrong.
-    faulted_at: u64,
-    /// No faults before that.
-    peace_until: u64,
+    /// What goes wrong in this story: a few things often, so that they meet.
+    kinds: Vec<Kind>,
 }
 
 pub fn tell(seed: u64, log: &mut Log) -> Result<(), String> {
@@ -26,17 +54,22 @@ pub fn tell(seed: u64, log: &mut Log) -> Result<(), String> {
     let hosts = rng.between(1, 4) as usize;
     let keys = (0..rng.between(1, 4)).map(|n| format!("k{n}").into()).collect();
     let mut world = World::new(rng, hosts, terms, log);
-    world.trouble = world.rng.pick(&[0, 0, 3, 15]);
+    world.trouble = world.rng.pick(&[0, 0, 3, 15, 40]);
     for host in 0..hosts {
         world.start(host);
     }
-    let mut story =
-        Story { world, keys, backups: Vec::new(), clusters: 1, faulted_at: 0, peace_until: 0 };
+    let mut kinds = vec![Kind::Heal];
+    kinds.extend(KINDS.iter().filter(|_| world.rng.chance(35)));
+    let backups = Vec::new();
+    let mut story = Story { world, keys, backups, clusters: 1, kinds };
     // Without the era's first wait most stories would be about nothing else.
     if story.world.rng.chance(90) {
         story.pass(terms.gone_after_ms * 2)?;
     }
     for _ in 0..story.world.rng.between(10, 60) {
+        if story.world.rng.below(1_000) < 4 {
+            story.the_same_comes_back()?;
+        }
         story.step();
         let pause_ms = match story.world.rng.below(4) {
             0 => 0,
@@ -56,22 +89,22 @@ impl Story<'_> {
 
     fn step(&mut self) {
         let host = self.world.rng.below(self.world.hosts.len() as u64) as usize;
-        let may_fault = self.world.now >= self.peace_until;
-        match self.world.rng.below(100) {
-            0..=54 => self.visit(host),
-            55..=62 if self.world.hosts.len() > 1 => self.drain(host),
-            _ if !may_fault => self.visit(host),
-            63..=68 => self.kill(host),
-            69..=74 => self.restart(host),
-            75..=79 => self.stop(host),
-            80..=84 => self.deafen(host),
-            85..=87 => self.cut(host),
-            88..=90 => self.heal(),
-            91..=92 => self.store_goes_or_comes(),
-            93..=94 => self.back_up(),
-            95..=96 => self.restore(),
-            97 => self.close(host),
-            _ => self.watch_breaks(host),
+        if self.world.rng.chance(50) {
+            return self.visit(host);
+        }
+        match self.world.rng.pick(&self.kinds) {
+            Kind::Drain => self.drain(host),
+            Kind::Kill => self.kill(host),
+            Kind::Restart => self.restart(host),
+            Kind::Stop => self.stop(host),
+            Kind::Deafen => self.deafen(host),
+            Kind::Cut => self.cut(host),
+            Kind::Heal => self.heal(),
+            Kind::StoreGoes => self.store_goes_or_comes(),
+            Kind::BackUp => self.back_up(),
+            Kind::Restore => self.restore(),
+            Kind::Close => self.close(host),
+            Kind::WatchBreaks => self.watch_breaks(host),
         }
     }
 
@@ -109,7 +142,6 @@ impl Story<'_> {
     }
 
     fn faults(&mut self, what: &str) {
-        self.faulted_at = self.world.now;
         self.world.note(|_| format!("— {what}"));
     }
 
@@ -175,21 +207,64 @@ impl Story<'_> {
         }
     }
 
-    /// Restored as documented: as another cluster. The same backup is not restored twice, since hosts
-    /// that are restarted in between could not know of the first time.
+    /// Restored as documented: it is another cluster. The same backup is not restored twice, since
+    /// hosts that are restarted in between could not know of the first time.
     fn restore(&mut self) {
         let count = self.backups.len() as u64;
-        if count == 0 {
-            return;
+        if count > 0 {
+            let index = self.world.rng.below(count) as usize;
+            let backup = self.backups[index].clone();
+            self.clusters += 1;
+            self.comes_back(&backup);
         }
-        let index = self.world.rng.below(count) as usize;
-        let backup = self.backups[index].clone();
+    }
+
+    fn comes_back(&mut self, backup: &Store) {
         self.backups.clear();
-        self.clusters += 1;
-        self.faults("the store comes back with an older state");
-        self.world.store = Store::restored(&backup, self.clusters);
+        let cluster = self.clusters;
+        self.faults(&format!("the store comes back older, as cluster {cluster}"));
+        self.world.store = Store::restored(backup, cluster);
         self.world.store_life += 1;
         self.all_watches_break();
+    }
+
+    /// A store that comes back older as the same cluster is noticed by its revision: by hosts that
+    /// have seen a later one, which all have after a while without faults.
+    fn the_same_comes_back(&mut self) -> Result<(), String> {
+        let (trouble, was_calm) = (self.world.trouble, self.world.is_calm);
+        self.all_is_well();
+        let while_ms = self.world.terms.gone_after_ms * 4;
+        self.pass(while_ms)?;
+        let backup = self.world.store.clone();
+        for _ in 0..6 {
+            let host = self.world.rng.below(self.world.hosts.len() as u64) as usize;
+            self.visit(host);
+            self.pass(while_ms / 8)?;
+        }
+        let is_useful = backup.list().iter().any(|record| record.key == fleet::ERA);
+        if is_useful {
+            self.comes_back(&backup);
+        }
+        for _ in 0..10 {
+            let host = self.world.rng.below(self.world.hosts.len() as u64) as usize;
+            self.visit(host);
+            self.pass(while_ms / 10)?;
+        }
+        self.world.trouble = trouble;
+        self.world.is_calm = was_calm;
+        Ok(())
+    }
+
+    fn all_is_well(&mut self) {
+        self.heal();
+        self.world.trouble = 0;
+        self.world.is_calm = true;
+        for host in 0..self.world.hosts.len() {
+            if self.world.hosts[host].fleet.is_none() || self.world.hosts[host].is_closing {
+                self.kill(host);
+                self.world.start(host);
+            }
+        }
     }
 
     fn all_watches_break(&mut self) {
@@ -210,15 +285,7 @@ impl Story<'_> {
     /// nothing waits any more.
     fn ends_well(&mut self) -> Result<(), String> {
         self.faults("all faults end");
-        self.heal();
-        self.world.trouble = 0;
-        self.world.is_calm = true;
-        for host in 0..self.world.hosts.len() {
-            if self.world.hosts[host].fleet.is_none() || self.world.hosts[host].is_closing {
-                self.kill(host);
-                self.world.start(host);
-            }
-        }
+        self.all_is_well();
         if self.world.hosts.iter().all(|host| host.is_draining) {
             self.kill(0);
             self.world.start(0);

@@ -53,7 +53,7 @@ pub enum Event {
         store_life: u64,
         order: OrderId,
         what: Request,
-        is_told: bool,
+        answer_after_ms: Option<u64>,
     },
     Answers {
         host: usize,
@@ -227,10 +227,9 @@ impl<'a> World<'a> {
             Event::Wakes { host, wake } if self.hosts[host].wake == wake => {
                 self.handle(host, Input::Tick);
             }
-            Event::Executes { host, life, store_life, order, what, is_told } => {
+            Event::Executes { host, life, store_life, order, what, answer_after_ms } => {
                 let answer = self.execute(store_life, &what);
-                if is_told {
-                    let delay_ms = self.delay_ms();
+                if let Some(delay_ms) = answer_after_ms {
                     self.after(delay_ms, Event::Answers { host, life, order, answer });
                 }
             }
@@ -399,19 +398,24 @@ impl<'a> World<'a> {
         if !self.is_store_up || self.hosts[host].is_deaf[0] {
             return self.after(time_out_ms, lost);
         }
-        let trouble = self.rng.chance(self.trouble);
-        let fate = if trouble { self.rng.below(3) } else { 3 };
-        let delay_ms = match fate {
+        let fate = if self.rng.chance(self.trouble) { self.rng.below(5) } else { 5 };
+        let late_ms = self.rng.between(300, 9_000);
+        // It is lost; carried out late, without and with an answer; carried out without an answer;
+        // its answer is late.
+        let (delay_ms, answer_after_ms) = match fate {
             0 => return self.after(time_out_ms, lost),
-            1 => self.rng.between(300, 9_000),
-            _ => self.delay_ms(),
+            1 => (late_ms, None),
+            2 => (late_ms / 3, Some(self.delay_ms())),
+            3 => (self.delay_ms(), None),
+            4 => (self.delay_ms(), Some(late_ms / 2)),
+            _ => (self.delay_ms(), Some(self.delay_ms())),
         };
-        let is_told = fate == 3;
-        if !is_told {
+        if answer_after_ms.is_none() {
             let answer = Answer::Unknown;
             self.after(time_out_ms, Event::Answers { host, life, order, answer });
         }
-        self.after(delay_ms, Event::Executes { host, life, store_life, order, what, is_told });
+        let event = Event::Executes { host, life, store_life, order, what, answer_after_ms };
+        self.after(delay_ms, event);
     }
 
     fn execute(&mut self, store_life: u64, what: &Request) -> Answer {
