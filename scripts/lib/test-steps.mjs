@@ -52,6 +52,9 @@ export const POOL_WITH_BUGS = [
   'simulation',
 ];
 
+/** As above, of the fleet's. */
+const FLEET_WITH_BUGS = POOL_WITH_BUGS.map((word) => (word === 'pool' ? 'fleet' : word));
+
 /**
  * Stages, one after the other. The rows of a stage run side by side: what mostly waits beside what
  * also does, and what a build leaves of the machine while it links. No two rows share a port, a
@@ -90,6 +93,7 @@ export function stages() {
         ),
         // Whether the simulation would find what the pool could get wrong.
         cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
+        cargo('planted bugs, fleet', [...FLEET_WITH_BUGS, 'planted'], countCargoTests),
       ],
     ],
     [

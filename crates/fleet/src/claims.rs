@@ -30,14 +30,11 @@ impl Fleet {
         let claim = claim_key(key);
         let mut if_all = vec![
             created(me.clone(), session),
+            modified(ERA.into(), self.picture.era.modified),
             modified(claim.clone(), seen.held().map_or(0, |held| held.modified)),
         ];
-        if !planted(Bug::EraIsNotCompared) {
-            if_all.push(modified(ERA.into(), self.picture.era.modified));
-        }
         if let Seen::Held(held) = seen
             && !self.is_own(&held.host, held.session)
-            && !planted(Bug::TakesFromTheLiving)
         {
             if_all.push(Compare::CreatedIsNot { key: host_key(&held.host), not: held.session });
         }

@@ -40,6 +40,7 @@ pub use messages::{
     Action, AskId, CallId, Change, Event, HostView, Input, Key, Local, OrderId, Owner, Question,
     Reply, Want, Where, Why,
 };
+pub use observers::OBSERVERS;
 #[cfg(feature = "planted")]
 pub use planted::{ALL as BUGS, Bug, plant};
 pub use records::{CLAIMS, ERA, HOSTS};

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Each host is observed by so many: all of them must be gone with it for its end to be seen later.
-const OBSERVERS: usize = 3;
+pub const OBSERVERS: usize = 3;
 
 #[derive(Debug, Default)]
 pub(crate) struct Observing {

@@ -63,9 +63,9 @@ impl Bounds {
     }
 }
 
-/// Of the given hosts, the `count` that stand highest for this name, with equal weights: whether
-/// `host` is among them.
-pub(crate) fn is_among_first<'a>(
+/// Whether the host is among the `count` that stand highest for this name, with equal weights.
+/// `others` are all hosts but this one.
+pub fn is_among_first<'a>(
     count: usize,
     host: &str,
     name: &str,

@@ -21,10 +21,6 @@ pub enum Bug {
     NobodyObserves,
     /// A record of another process with this host's id counts as its own.
     AnothersIdIsOwn,
-    /// A key is taken over without a look whether its host is gone.
-    TakesFromTheLiving,
-    /// A key is claimed without a look whether the store is still the one that counts.
-    EraIsNotCompared,
     /// A claim that the watch tells of counts, although it may be of the past.
     WatchIsBelieved,
     /// A claim whose answer was lost stays, and nobody serves it.
@@ -41,8 +37,6 @@ pub enum Bug {
     ServesBeforeItPasses,
     /// What was passed on has the epoch of the claim before.
     PassedKeepsItsEpoch,
-    /// A host that gives its reservation up does not look whether the key has passed.
-    CancelIsNotChecked,
     /// A store that came back older is claimed in at once.
     OpensAtOnce,
     /// Answers of a store that came back older are believed.
@@ -91,8 +85,6 @@ mod chosen {
         Bug::RemovesBlindly,
         Bug::NobodyObserves,
         Bug::AnothersIdIsOwn,
-        Bug::TakesFromTheLiving,
-        Bug::EraIsNotCompared,
         Bug::WatchIsBelieved,
         Bug::UnknownIsLeft,
         Bug::ReleasesBeforeTheEnd,
@@ -101,7 +93,6 @@ mod chosen {
         Bug::DoubtIsForgotten,
         Bug::ServesBeforeItPasses,
         Bug::PassedKeepsItsEpoch,
-        Bug::CancelIsNotChecked,
         Bug::OpensAtOnce,
         Bug::OldStoreCounts,
         Bug::EpochsBeginAnew,

@@ -353,7 +353,7 @@ impl Fleet {
         let transaction = Transaction {
             if_all: vec![modified(move_key(key), reserved.revision)],
             then: vec![delete(move_key(key))],
-            else_read: vec![claim_key(key)],
+            else_read: vec![],
         };
         let order = self.order_for(key, transaction);
         if let Some(taking) = self.taking_mut(key) {
@@ -369,20 +369,7 @@ impl Fleet {
                 taking.step = Step::Cancelling(reserved, None);
                 self.keys.set_timer(key, Some(now_ms + RETRY_MS));
             }
-            Answer::Refused { read, .. } => {
-                // It may have passed before.
-                let [claim] = as_read(read);
-                match Seen::of(claim.as_ref()) {
-                    Seen::Held(held)
-                        if !planted(Bug::CancelIsNotChecked)
-                            && held.epoch == reserved.epoch
-                            && self.is_own(&held.host, held.session) =>
-                    {
-                        self.becomes_mine(now_ms, key, held.modified, held.epoch);
-                    }
-                    _ => self.vacate(key),
-                }
-            }
+            // If the key has passed before, its claim is one that nothing is known of any more.
             _ => self.vacate(key),
         }
     }

@@ -13,7 +13,7 @@ fn put(bed: &mut Bed, key: &str, value: &str) {
 #[test]
 fn a_claim_of_another_version_is_nobodys_to_take() {
     let mut bed = Bed::new(1);
-    for odd in [r#"{"v":2,"owner":["x"]}"#, "not JSON", ""] {
+    for odd in [r#"{"v":2,"host":"h9","session":1}"#, "not JSON", ""] {
         put(&mut bed, "claims/k", odd);
         assert_eq!(why(bed.want(0, "k")), Some(Why::NewerVersion), "{odd}");
         assert_eq!(text(&bed.store, "claims/k").as_deref(), Some(odd));

@@ -196,11 +196,13 @@ impl Bed {
     }
 
     pub fn events(&self, host: usize) -> Vec<&Event> {
-        let event = |action| match action {
-            &Action::Emit(ref event) => Some(event),
-            _ => None,
-        };
-        self.hosts[host].actions.iter().filter_map(event).collect()
+        let actions = self.hosts[host].actions.iter();
+        actions
+            .filter_map(|action| match action {
+                Action::Emit(event) => Some(event),
+                _ => None,
+            })
+            .collect()
     }
 }
 

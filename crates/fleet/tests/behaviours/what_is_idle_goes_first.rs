@@ -10,11 +10,11 @@ fn use_key(bed: &mut Bed, host: usize, name: &str, is: Local) {
 
 /// Keys in the order in which they left.
 fn left(actions: &[Action]) -> Vec<&str> {
-    let key = |action| match action {
-        &Action::Withdraw { ref key, .. } => Some(&**key),
+    let withdrawn = actions.iter().filter_map(|action| match action {
+        Action::Withdraw { key, .. } => Some(&**key),
         _ => None,
-    };
-    actions.iter().filter_map(key).collect()
+    });
+    withdrawn.collect()
 }
 
 #[test]

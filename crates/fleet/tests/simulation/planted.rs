@@ -6,8 +6,8 @@
 
 use fleet::{BUGS, Bug, plant};
 
-/// The rarest takes some thousand.
-const STORIES: u64 = 20_000;
+/// The rarest takes some ten thousand.
+const STORIES: u64 = 40_000;
 
 #[test]
 fn every_planted_bug_is_found() {
@@ -15,8 +15,11 @@ fn every_planted_bug_is_found() {
     // A panic is one way of being found.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let found: Vec<(Bug, Option<(u64, String)>)> =
-        BUGS.iter().map(|bug| (*bug, first_story_with(*bug, stories))).collect();
+    let found: Vec<(Bug, Option<(u64, String)>)> = BUGS
+        .iter()
+        .filter(is_asked_for)
+        .map(|bug| (*bug, first_story_with(*bug, stories)))
+        .collect();
     std::panic::set_hook(hook);
     for (bug, story) in &found {
         match story {
@@ -27,6 +30,11 @@ fn every_planted_bug_is_found() {
     let missed: Vec<&Bug> =
         found.iter().filter(|(_, story)| story.is_none()).map(|(bug, _)| bug).collect();
     assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+/// `FLEET_BUG=<name>` plants that one alone.
+fn is_asked_for(bug: &&Bug) -> bool {
+    std::env::var("FLEET_BUG").map_or(true, |name| name == format!("{bug:?}"))
 }
 
 /// How many stories were told until one showed it, and what was wrong there.

@@ -18,7 +18,6 @@ enum Kind {
     Cut,
     Heal,
     StoreGoes,
-    BackUp,
     Restore,
     Close,
     WatchBreaks,
@@ -32,7 +31,6 @@ const KINDS: &[Kind] = &[
     Kind::Deafen,
     Kind::Cut,
     Kind::StoreGoes,
-    Kind::BackUp,
     Kind::Restore,
     Kind::Close,
     Kind::WatchBreaks,
@@ -57,6 +55,10 @@ pub fn tell(seed: u64, log: &mut Log) -> Result<(), String> {
     world.trouble = world.rng.pick(&[0, 0, 3, 15, 40]);
     for host in 0..hosts {
         world.start(host);
+    }
+    world.fates = vec![world.rng.below(5), world.rng.below(5), world.rng.below(5)];
+    if world.rng.chance(20) {
+        world.watch_lag_ms = world.rng.between(100, 4_000);
     }
     let mut kinds = vec![Kind::Heal];
     kinds.extend(KINDS.iter().filter(|_| world.rng.chance(35)));
@@ -101,8 +103,7 @@ impl Story<'_> {
             Kind::Cut => self.cut(host),
             Kind::Heal => self.heal(),
             Kind::StoreGoes => self.store_goes_or_comes(),
-            Kind::BackUp => self.back_up(),
-            Kind::Restore => self.restore(),
+            Kind::Restore => self.back_up_or_restore(),
             Kind::Close => self.close(host),
             Kind::WatchBreaks => self.watch_breaks(host),
         }
@@ -209,9 +210,11 @@ impl Story<'_> {
 
     /// Restored as documented: it is another cluster. The same backup is not restored twice, since
     /// hosts that are restarted in between could not know of the first time.
-    fn restore(&mut self) {
+    fn back_up_or_restore(&mut self) {
         let count = self.backups.len() as u64;
-        if count > 0 {
+        if count == 0 || self.world.rng.chance(40) {
+            self.back_up();
+        } else {
             let index = self.world.rng.below(count) as usize;
             let backup = self.backups[index].clone();
             self.clusters += 1;
@@ -255,10 +258,15 @@ impl Story<'_> {
         Ok(())
     }
 
-    fn all_is_well(&mut self) {
+    fn no_more_faults(&mut self) {
         self.heal();
         self.world.trouble = 0;
         self.world.is_calm = true;
+        self.world.watch_lag_ms = 0;
+    }
+
+    fn all_is_well(&mut self) {
+        self.no_more_faults();
         for host in 0..self.world.hosts.len() {
             if self.world.hosts[host].fleet.is_none() || self.world.hosts[host].is_closing {
                 self.kill(host);
@@ -285,16 +293,27 @@ impl Story<'_> {
     /// nothing waits any more.
     fn ends_well(&mut self) -> Result<(), String> {
         self.faults("all faults end");
-        self.all_is_well();
-        if self.world.hosts.iter().all(|host| host.is_draining) {
+        let is_able = |host: &super::host::Host| {
+            host.fleet.is_some() && !host.is_draining && !host.is_closing
+        };
+        // Those that are gone may stay so, as long as there is one that can have all.
+        if self.world.hosts.iter().any(is_able) && self.world.rng.chance(50) {
+            self.no_more_faults();
+        } else {
+            self.all_is_well();
+        }
+        if !self.world.hosts.iter().any(is_able) {
             self.kill(0);
             self.world.start(0);
         }
         let terms = self.world.terms;
         self.pass(terms.gone_after_ms * 5 + 12_000)?;
-        for host in 0..self.world.hosts.len() {
+        let is_up =
+            |host: &usize| self.world.hosts[*host].is_up() && !self.world.hosts[*host].is_closing;
+        let up: Vec<usize> = (0..self.world.hosts.len()).filter(is_up).collect();
+        for host in &up {
             for key in self.keys.clone() {
-                self.world.send(Visit::new(key, host, true));
+                self.world.send(Visit::new(key, *host, true));
             }
         }
         self.pass(3_000)?;
@@ -308,7 +327,7 @@ impl Story<'_> {
                 return Err(format!("{} is served at {served:?} and {other:?}", visit.key));
             }
         }
-        if promised.len() != self.keys.len() * self.world.hosts.len() {
+        if promised.len() != self.keys.len() * up.len() {
             return Err(format!("{} visits are not answered", self.world.visits));
         }
         self.pass(15_000)?;

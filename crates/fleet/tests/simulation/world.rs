@@ -26,6 +26,10 @@ pub struct World<'a> {
     pub cuts: BTreeSet<(usize, usize)>,
     /// How many of a hundred requests to the store go wrong somehow.
     pub trouble: u64,
+    /// How they go wrong in this story.
+    pub fates: Vec<u64>,
+    /// Watches tell so much later what has changed.
+    pub watch_lag_ms: u64,
     /// Nothing takes long any more.
     pub is_calm: bool,
     pub visits: usize,
@@ -79,6 +83,7 @@ pub enum Event {
     Watches {
         host: usize,
         life: u64,
+        up_to: u64,
     },
     Asks {
         host: usize,
@@ -158,6 +163,8 @@ impl<'a> World<'a> {
             store_life: 1,
             cuts: BTreeSet::new(),
             trouble: 0,
+            fates: Vec::new(),
+            watch_lag_ms: 0,
             is_calm: false,
             visits: 0,
             promised: Vec::new(),
@@ -253,10 +260,12 @@ impl<'a> World<'a> {
                     return self.watch_breaks(host);
                 }
                 self.hosts[host].follower = Follower::Watching(at.revision);
-                self.after(1, Event::Watches { host, life });
+                self.after(1, Event::Watches { host, life, up_to: at.revision });
                 self.handle(host, Input::Listed { at, records });
             }
-            Event::Watches { host, life } if self.lives(host, life) => self.watch(host),
+            Event::Watches { host, life, up_to } if self.lives(host, life) => {
+                self.watch(host, up_to);
+            }
             Event::Asks { host, from, from_life, ask, question } => {
                 self.is_asked(host, from, from_life, ask, question);
             }
@@ -398,7 +407,8 @@ impl<'a> World<'a> {
         if !self.is_store_up || self.hosts[host].is_deaf[0] {
             return self.after(time_out_ms, lost);
         }
-        let fate = if self.rng.chance(self.trouble) { self.rng.below(5) } else { 5 };
+        let is_in_trouble = self.rng.chance(self.trouble);
+        let fate = if is_in_trouble { self.rng.pick(&self.fates) } else { 5 };
         let late_ms = self.rng.between(300, 9_000);
         // It is lost; carried out late, without and with an answer; carried out without an answer;
         // its answer is late.
@@ -430,8 +440,9 @@ impl<'a> World<'a> {
                 let answer = self.store.commit(transaction);
                 if matches!(answer, Answer::Committed { .. }) {
                     for host in 0..self.hosts.len() {
-                        let (delay_ms, life) = (self.delay_ms(), self.hosts[host].life);
-                        self.after(delay_ms, Event::Watches { host, life });
+                        let delay_ms = self.delay_ms() + self.watch_lag_ms;
+                        let (life, up_to) = (self.hosts[host].life, self.store.at.revision);
+                        self.after(delay_ms, Event::Watches { host, life, up_to });
                     }
                 }
                 answer
@@ -453,17 +464,21 @@ impl<'a> World<'a> {
         self.after(delay_ms, Event::Follows { host, life });
     }
 
-    fn watch(&mut self, host: usize) {
+    /// The stream has got so far.
+    fn watch(&mut self, host: usize, up_to: u64) {
         let Follower::Watching(revision) = self.hosts[host].follower else { return };
-        if !self.is_store_up || self.hosts[host].is_deaf[1] || self.store.at.revision < revision {
+        // A stream ends soon where only one way is cut.
+        let is_cut = !self.is_store_up || self.hosts[host].is_deaf != [false; 2];
+        if is_cut || self.store.at.revision < revision {
             return self.watch_breaks(host);
         }
-        let at = self.store.at;
-        if at.revision == revision {
+        let at = Stamp { revision: up_to.min(self.store.at.revision), ..self.store.at };
+        if at.revision <= revision {
             return;
         }
         self.hosts[host].follower = Follower::Watching(at.revision);
-        let changes = self.store.changes_after(revision);
+        let mut changes = self.store.changes_after(revision);
+        changes.retain(|change| change.revision <= at.revision);
         // Of what is not watched a stream tells now and then that it has got so far.
         if changes.is_empty() && self.rng.chance(80) {
             return;
