@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 const EXPRESS = 'express@5.1.0';
 const installed = join(import.meta.dir, '../../target/bench-express');
+export const EXPRESS_MODULES = join(installed, 'node_modules');
 
 const SERVERS = {
   hello: `Bun.serve({ hostname: '127.0.0.1', port: process.env.PORT, fetch: () => new Response('ok') });`,
@@ -31,13 +32,14 @@ export function makeTenants(root: string, app: App, count: number): string[] {
   });
 }
 
+export const hasExpress = () => existsSync(join(EXPRESS_MODULES, 'express'));
+
 /** Installed once, below `target/`. */
 function packages(): string {
-  const modules = join(installed, 'node_modules');
-  if (existsSync(join(modules, 'express'))) return modules;
+  if (hasExpress()) return EXPRESS_MODULES;
   mkdirSync(installed, { recursive: true });
   writeFileSync(join(installed, 'package.json'), '{ "private": true }');
   const flags = ['--no-audit', '--no-fund', '--no-package-lock', '--loglevel=error'];
   execFileSync('npm', ['install', ...flags, EXPRESS], { cwd: installed, stdio: 'inherit' });
-  return modules;
+  return EXPRESS_MODULES;
 }

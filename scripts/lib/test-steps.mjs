@@ -142,6 +142,9 @@ export function stages() {
           ...['--losses', '60'],
           ...['--upgrades', '2', '--rate', '500', '--sockets', '100'],
         ]),
+        script('soak of sleepers', 'scripts/soak-sleep.mjs', [
+          ...['--apps', '12', '--minutes', '0.1'],
+        ]),
         script('demo --once', 'examples/demo/once.ts', [], bun),
       ],
     ],

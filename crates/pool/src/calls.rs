@@ -32,8 +32,7 @@ impl Pool {
             State::Asleep(run, _) => {
                 let run = run.id;
                 tenant.waiters.push(waiter);
-                step.leases.touch(run, step.now.wall_ms);
-                self.wake(step, run);
+                self.wake_for_use(step, run);
             }
             State::AwaitingRoom { .. } => {
                 tenant.waiters.push(waiter);

@@ -32,16 +32,14 @@ impl Pool {
         is_warm: bool,
         choose: impl Fn((&Releases, &Looks), &Tenant, &Run) -> Option<T>,
     ) -> Option<T> {
-        let costly = self.candidates.iter(is_warm).filter_map(|id| {
+        // Of equals the last one wins: those that were active more recently come first.
+        let costly = self.candidates.iter(is_warm).rev().filter_map(|id| {
             let tree = self.tree_of(id);
             let run = tree.state.run()?;
             let chosen = choose((&self.releases, &self.looks), tree, run)?;
             Some((self.cost_of(step, id), chosen))
         });
-        // Of equals the last one wins: those that were active more recently come first.
-        let costly: Vec<_> = costly.collect();
-        let costliest = costly.into_iter().rev().max_by_key(|(cost, _)| *cost);
-        costliest.map(|(_, chosen)| chosen)
+        costly.max_by_key(|(cost, _)| *cost).map(|(_, chosen)| chosen)
     }
 
     /// What it costs to keep the run, which is not used at this moment.

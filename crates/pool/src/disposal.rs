@@ -43,6 +43,7 @@ impl Pool {
     pub(crate) fn close(&mut self, refusal: Refusal) -> &mut Disposal {
         let (calls, refused, detachment) = (Vec::new(), Vec::new(), None);
         let disposal = Disposal { refusal, calls, refused, detachment };
+        self.pressure = None;
         self.disposal.get_or_insert(disposal)
     }
 

@@ -28,6 +28,9 @@ impl Pool {
     pub(crate) fn finish_run(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         self.leaves_image(id, false);
         let key = self.runs.remove(&id).expect("a live run has a key");
+        if self.draining {
+            self.refuse_callers_of_sleeper(&key, id);
+        }
         let (mut tree, later) = self.take_tree(&key, id);
         let (mut waiters, release) = (std::mem::take(&mut tree.waiters), tree.release);
         let keeps_room = matches!(&tree.state, State::Stopping(_, stop) if stop.keeps_room);
@@ -46,11 +49,6 @@ impl Pool {
             }
             State::Asleep(ref mut run, ref slumber) => {
                 self.sleepers.leave(run, slumber, &mut self.room, &mut self.looks);
-                // They were accepted since they needed no start.
-                if self.draining && !self.releases.has_coming(&key) {
-                    let calls = std::mem::take(&mut waiters);
-                    calls.iter().for_each(|waiter| self.refuse(waiter.call, Refusal::Draining));
-                }
                 self.release_deadline_and_permit(run);
             }
             State::Starting(ref mut run) | State::Probing(ref mut run) => {

@@ -80,8 +80,8 @@ impl Candidates {
         self.asked.len()
     }
 
-    /// All of them, warm or not.
-    pub fn iter(&self, is_warm: bool) -> impl Iterator<Item = RunId> {
+    /// All of them, warm or not, least recently active first as far as is known.
+    pub fn iter(&self, is_warm: bool) -> impl DoubleEndedIterator<Item = RunId> {
         let by_touch = if is_warm { &self.warm_by_touch } else { &self.by_touch };
         by_touch.iter().map(|(_, run)| *run)
     }
@@ -361,18 +361,23 @@ impl Pool {
         }
         let Pool { candidates, tenants, runs, releases, looks, config, .. } = self;
         let tree_of = |id: RunId| releases.tree(tenants, &runs[&id], id);
-        let run_of = |id: RunId| tree_of(id).state.run().expect("candidates are ready runs");
+        fn run_of(tree: &Tenant) -> &Run {
+            tree.state.run().expect("candidates are ready runs")
+        }
         let mut moves = Vec::new();
         let chosen = candidates.least_recently_active(
             is_warm,
             |id| {
                 let Touch { at_ms, sequence } = step.leases.touched(id);
                 let connected_at_ms =
-                    if config.heeds_connections { run_of(id).connected_at_ms } else { 0 };
+                    if config.heeds_connections { run_of(tree_of(id)).connected_at_ms } else { 0 };
                 Touch { at_ms: at_ms.max(connected_at_ms), sequence }
             },
             |id, touch| moves.push((id, touch)),
-            |id| choose((releases, looks), tree_of(id), run_of(id)),
+            |id| {
+                let tree = tree_of(id);
+                choose((releases, looks), tree, run_of(tree))
+            },
         );
         for (id, touch) in moves {
             let run = releases.tree_mut(tenants, &runs[&id], id).state.run_mut();

@@ -338,7 +338,8 @@ impl Pool {
             return;
         }
         let is_due = looks.at_ms.is_some_and(|at_ms| at_ms <= now_ms);
-        let is_wanted_for_room = looks.is_wanted_for_room || self.pressure.awaits_look;
+        let awaits_look = self.pressure.is_some_and(|pressure| pressure.awaits_look);
+        let is_wanted_for_room = looks.is_wanted_for_room || awaits_look;
         let is_anyone_there = self.candidates.len() > 0 || self.sleepers.is_any_checked();
         if !is_anyone_there || self.disposal.is_some() {
             looks.asking_next.clear();
@@ -387,6 +388,9 @@ impl Pool {
             } else if self.waits_for_look(id) {
                 self.consider(step, id, aim, done);
             }
+        }
+        if self.looks.is_fresh {
+            self.relieve_after_look(step);
         }
     }
 

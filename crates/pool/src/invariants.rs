@@ -120,7 +120,7 @@ impl Pool {
         let occupied = self.count(|tenant| tenant.state.holds_room());
         let for_gate = self.count(|tenant| matches!(tenant.state, State::AwaitingGate { .. }));
         let leaving = self.count(|tenant| match &tenant.state {
-            State::Stopping(_, stop) => !(stop.keeps_room || stop.is_roomless),
+            State::Stopping(_, stop) => !stop.keeps_room && stop.holds_room(),
             State::Asleep(_, slumber) => slumber.is_leaving(),
             _ => false,
         });
@@ -200,7 +200,7 @@ impl Pool {
         ensure(asleep == self.sleepers.len(), || {
             format!("{} sleepers indexed, {asleep} sleep", self.sleepers.len())
         })?;
-        let max_asleep = self.sleep().map_or(0, |sleep| sleep.max_asleep);
+        let max_asleep = self.config.sleep.map_or(0, |sleep| sleep.max_asleep);
         let too_many = asleep > max_asleep && self.sleeper_to_stop().is_some();
         ensure(!too_many || planted(Bug::OneSleepsTooMany), || {
             format!("{asleep} sleep of at most {max_asleep}")

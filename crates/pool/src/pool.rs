@@ -13,7 +13,7 @@ use crate::pressure::Pressure;
 use crate::recovery::Endings;
 use crate::releases::Releases;
 use crate::retirement::Look;
-use crate::room::Room;
+use crate::room::{Admitted, Room};
 use crate::slumber::Sleepers;
 use crate::tenant::{Cause, Run, State, Tenant, Waiter, Wants};
 use crate::timers::Timers;
@@ -81,7 +81,8 @@ pub struct Pool {
     pub(crate) room: Room,
     pub(crate) candidates: Candidates,
     pub(crate) sleepers: Sleepers,
-    pub(crate) pressure: Pressure,
+    /// While the host is short of memory.
+    pub(crate) pressure: Option<Pressure>,
     pub(crate) gate: Gate,
     pub(crate) timers: Timers,
     pub(crate) failures: FailureBook,
@@ -117,13 +118,14 @@ pub(crate) struct Step<'a> {
 
 impl Pool {
     /// A pool without tenants.
-    pub fn new(config: Config) -> Self {
+    pub fn new(mut config: Config) -> Self {
+        config.sleep = config.sleep.filter(|_| config.checkpoint_timeout_ms.is_none());
         let looks = Looks::new(config.idle_after_ms);
         Pool {
             room: Room::new(config.max_concurrent),
             candidates: Candidates::default(),
             sleepers: Sleepers::default(),
-            pressure: Pressure::default(),
+            pressure: None,
             gate: Gate::new(config.gate),
             failures: FailureBook::new(config.backoff),
             histories: HistoryBook::default(),
@@ -170,7 +172,7 @@ impl Pool {
             Input::Withdraw { key, call, at_once } => self.withdraw(&mut step, key, call, at_once),
             Input::WithdrawAll { call, at_once } => self.withdraw_all(&mut step, call, at_once),
             Input::Touch { key } => self.touch(&mut step, &key),
-            Input::Pressure { is_short } => self.heed_pressure(&step, is_short),
+            Input::Pressure { is_short } => self.heed_pressure(&mut step, is_short),
             Input::ClearBackoff { key } => self.clear_backoff(&step, key),
             Input::Drain => self.drain(),
             Input::DrainTime { ms } => self.drain_ms = ms,
@@ -184,11 +186,11 @@ impl Pool {
             Input::Tick => self.tick(&mut step),
         }
         self.let_go_of_tenants(&mut step);
-        self.relieve(&mut step);
         self.admit(&mut step);
-        self.stop_surplus_sleepers(&mut step);
+        if self.sleeps() {
+            self.mind_sleepers(&mut step);
+        }
         self.look(&step);
-        self.watch_backlogs();
         self.settle_disposal();
         self.settle_withdrawals();
         std::mem::take(&mut self.actions)
@@ -205,7 +207,7 @@ impl Pool {
         let [observe_at_ms, look_at_ms] = [self.observe_at_ms, self.looks.at_ms];
         let run_due_ms = self.timers.first();
         let detachment_ms = self.detachment_ends_ms();
-        let pressure_ms = self.pressure.next_ms;
+        let pressure_ms = self.pressure.map(|pressure| pressure.next_ms);
         let of_runs = [run_due_ms, end_of_tenure_ms, pressure_ms];
         [observe_at_ms, look_at_ms, warm_due_ms, detachment_ms]
             .into_iter()
@@ -315,6 +317,9 @@ impl Pool {
             self.deadline(step, run);
         }
         self.start_due_warm_keys(step);
+        if self.pressure.is_some_and(|pressure| pressure.next_ms <= now_ms) {
+            self.relieve(step);
+        }
         if self.detachment_ends_ms().is_some_and(|ends_ms| ends_ms <= now_ms) {
             self.hurry_detachment(step);
         }
@@ -364,25 +369,30 @@ impl Pool {
     fn admit_waiting(&mut self, step: &mut Step) {
         loop {
             self.start_admitted(step);
-            while let Some(key) = self.room.admit_wake() {
-                self.wake_admitted(step, &key);
-            }
-            while let Some(key) = self.room.admit() {
-                let ticket = self.next_ticket();
-                let queued = self.releases.queued_mut(&mut self.tenants, &key);
-                if let Some(adoption) = queued.adoption.take() {
-                    let (call, process) = *adoption;
-                    self.take_in(step, key, call, process);
-                } else {
-                    queued.state = State::AwaitingGate { ticket };
-                    self.gate.enqueue(ticket, key);
-                    // At once, so that no adoption that came later gets room before it.
-                    self.start_admitted(step);
+            while let Some(admitted) = self.room.admit() {
+                match admitted {
+                    Admitted::Sleeper(key) => self.wake_admitted(step, &key),
+                    Admitted::Start(key) => self.given_room(step, key),
                 }
             }
             if !self.make_room(step) {
                 return;
             }
+        }
+    }
+
+    /// The key that was to be started, or whose process was to be taken in, has been given room.
+    fn given_room(&mut self, step: &mut Step, key: Key) {
+        let ticket = self.next_ticket();
+        let queued = self.releases.queued_mut(&mut self.tenants, &key);
+        if let Some(adoption) = queued.adoption.take() {
+            let (call, process) = *adoption;
+            self.take_in(step, key, call, process);
+        } else {
+            queued.state = State::AwaitingGate { ticket };
+            self.gate.enqueue(ticket, key);
+            // At once, so that no adoption that came later gets room before it.
+            self.start_admitted(step);
         }
     }
 

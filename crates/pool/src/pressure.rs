@@ -19,44 +19,47 @@ const STEP_INTERVAL_MS: u64 = 1_000;
 /// Sleepers that are paged out in one step: each takes milliseconds of a processor.
 const PAGED_OUT_AT_ONCE: usize = 8;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pressure {
-    /// When the next step is due, while the host is short of memory.
-    pub next_ms: Option<u64>,
+    /// When the next step is due.
+    pub next_ms: u64,
     /// A tenant is to be stopped, and connections are looked for before that.
     pub awaits_look: bool,
 }
 
 impl Pool {
     /// Whether the host is short of memory from now on.
-    pub(crate) fn heed_pressure(&mut self, step: &Step, is_short: bool) {
-        let now_ms = step.now.steady_ms;
-        self.pressure.next_ms = is_short.then(|| self.pressure.next_ms.unwrap_or(now_ms));
+    pub(crate) fn heed_pressure(&mut self, step: &mut Step, is_short: bool) {
+        let is_heeded = is_short && self.disposal.is_none() && !planted(Bug::PressureIsIgnored);
+        match self.pressure {
+            _ if !is_heeded => self.pressure = None,
+            None => self.relieve(step),
+            Some(_) => {}
+        }
     }
 
-    /// Takes the next step, if it is due. Ends every step of the pool.
+    /// Takes a step.
     pub(crate) fn relieve(&mut self, step: &mut Step) {
-        let now_ms = step.now.steady_ms;
-        if self.disposal.is_some() || planted(Bug::PressureIsIgnored) {
-            self.pressure.next_ms = None;
-        }
-        self.pressure.awaits_look &= self.pressure.next_ms.is_some();
-        if self.pressure.awaits_look && self.looks.is_fresh {
-            self.pressure.awaits_look = false;
-            return self.stop_one(step);
-        }
-        if self.pressure.next_ms.is_none_or(|next_ms| next_ms > now_ms) {
-            return;
-        }
-        self.pressure.next_ms = Some(now_ms.saturating_add(STEP_INTERVAL_MS));
+        let next_ms = step.now.steady_ms.saturating_add(STEP_INTERVAL_MS);
+        self.pressure.get_or_insert_default().next_ms = next_ms;
         if self.candidates.asked() > 0 || self.page_some_out(step) || self.put_one_to_sleep(step) {
             return;
         }
         if let Some(sleeper) = self.sleeper_to_free(step) {
             self.begin_stop(step, sleeper, Cause::Evicted);
         } else if self.config.heeds_connections {
-            self.pressure.awaits_look = self.tenant_to_stop(step).is_some();
+            let awaits_look = self.tenant_to_stop(step).is_some();
+            self.pressure = Some(Pressure { next_ms, awaits_look });
         } else {
+            self.stop_one(step);
+        }
+    }
+
+    /// The look is done that a tenant's stop waits for.
+    pub(crate) fn relieve_after_look(&mut self, step: &mut Step) {
+        if let Some(pressure) = &mut self.pressure
+            && std::mem::take(&mut pressure.awaits_look)
+        {
             self.stop_one(step);
         }
     }

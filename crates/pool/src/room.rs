@@ -38,6 +38,14 @@ pub(crate) struct Room {
     aside: Queue,
 }
 
+/// The key that was given room.
+pub(crate) enum Admitted {
+    /// Of a tenant that sleeps.
+    Sleeper(Key),
+    /// Of one that is to be started, or taken in.
+    Start(Key),
+}
+
 impl Room {
     pub fn new(capacity: usize) -> Self {
         Room {
@@ -89,28 +97,20 @@ impl Room {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.occupied >= self.capacity + usize::from(planted(Bug::OneTooMany))
-    }
-
-    /// Gives a free place to the sleeper that has waited longest to wake.
-    pub fn admit_wake(&mut self) -> Option<Key> {
-        if self.is_full() && !planted(Bug::WakesWithoutRoom) {
+    /// Gives a free place to the sleeper that has waited longest to wake, or else to the key that
+    /// has waited longest to be started.
+    pub fn admit(&mut self) -> Option<Admitted> {
+        let capacity = self.capacity + usize::from(planted(Bug::OneTooMany));
+        let is_overfilled = planted(Bug::WakesWithoutRoom) && self.waking.len() > 0;
+        if self.occupied >= capacity && !is_overfilled {
             return None;
         }
-        let key = self.waking.pop_first()?;
+        let admitted = match self.waking.pop_first() {
+            Some(key) => Admitted::Sleeper(key),
+            None => Admitted::Start(self.queue.pop_first().or_else(|| self.aside.pop_first())?),
+        };
         self.occupied += 1;
-        Some(key)
-    }
-
-    /// Gives a free place to the key that has waited longest to be started.
-    pub fn admit(&mut self) -> Option<Key> {
-        if self.is_full() {
-            return None;
-        }
-        let key = self.queue.pop_first().or_else(|| self.aside.pop_first())?;
-        self.occupied += 1;
-        Some(key)
+        Some(admitted)
     }
 
     /// A tenant was found at this ticket, perhaps beyond the capacity.

@@ -63,17 +63,13 @@ pub(crate) struct Wakefulness {
 impl Pool {
     /// Whether tenants sleep at all.
     pub(crate) fn sleeps(&self) -> bool {
-        self.sleep().is_some()
-    }
-
-    pub(crate) fn sleep(&self) -> Option<Sleep> {
-        self.config.sleep.filter(|_| !self.saves())
+        self.config.sleep.is_some()
     }
 
     /// How long it takes until a ready run may sleep that was not used for `idle_ms`; `None` if
     /// that is not to be foreseen.
     pub(crate) fn left_until_sleep_ms(&self, step: &Step, id: RunId, idle_ms: u64) -> Option<u64> {
-        let sleep = self.sleep()?;
+        let sleep = self.config.sleep?;
         let tree = self.tree_of(id);
         let has_place = tree.warm.is_none() || self.sleepers.len() < sleep.max_asleep;
         let run = tree.state.run().filter(|run| run.may_ever_sleep(has_place))?;
@@ -89,14 +85,14 @@ impl Pool {
         let run = self.tree_of(id).state.run()?;
         let is_unused = !self.is_used(step, id, claim)
             && step.leases.touched(id) <= run.indexed_touch
-            && run.awake_for_ms(&self.sleep()?, step.now.steady_ms) == 0;
+            && run.awake_for_ms(&self.config.sleep?, step.now.steady_ms) == 0;
         Some(if is_unused { 0 } else { left_ms.max(1) })
     }
 
     /// In how long a run is looked at that may sleep in `left_ms`: where that makes little
     /// difference, together with others.
     pub(crate) fn falls_with_others_ms(&self, step: &Step, left_ms: u64) -> u64 {
-        let is_long = self.sleep().is_some_and(|sleep| sleep.after_ms >= LONG_MS);
+        let is_long = self.config.sleep.is_some_and(|sleep| sleep.after_ms >= LONG_MS);
         let due_ms = step.now.steady_ms.saturating_add(left_ms);
         let together_ms = due_ms.checked_next_multiple_of(TOGETHER_MS).unwrap_or(due_ms);
         if is_long { together_ms - step.now.steady_ms } else { left_ms }
@@ -108,7 +104,7 @@ impl Pool {
     }
 
     pub(crate) fn next_question_before_sleep(&self, done: IdleStep) -> Option<Question> {
-        let asks = self.sleep().is_some_and(|sleep| sleep.asks);
+        let asks = self.config.sleep.is_some_and(|sleep| sleep.asks);
         match done {
             IdleStep::Clock if !planted(Bug::SleepsConnected) => Some(Question::Connections),
             IdleStep::Clock | IdleStep::Connections => Some(Question::Activity),
@@ -141,7 +137,7 @@ impl Pool {
 
     /// It is known what the run does by itself.
     pub(crate) fn activity_seen(&mut self, step: &mut Step, id: RunId, activity: Activity) {
-        let outgoing = self.sleep().map(|sleep| sleep.outgoing);
+        let outgoing = self.config.sleep.map(|sleep| sleep.outgoing);
         let Some(aim) = self.is_answered(id, Question::Activity) else { return };
         let Activity { has_outgoing, is_active } = activity;
         if let Some(run) = self.tenant_of(id).state.run_mut() {
@@ -218,7 +214,7 @@ impl Pool {
     /// The tree is to be frozen. Its lease is claimed.
     pub(crate) fn fall_asleep(&mut self, step: &mut Step, id: RunId) {
         self.end_row(id);
-        let breathes = self.sleep().is_some_and(|sleep| sleep.outgoing == Outgoing::Breathe);
+        let breathes = self.config.sleep.is_some_and(|sleep| sleep.outgoing == Outgoing::Breathe);
         let Pool { tenants, runs, releases, timers, candidates, room, failures, actions, .. } =
             self;
         let tenant = releases.tree_mut(tenants, &runs[&id], id);
@@ -268,7 +264,7 @@ impl Pool {
     }
 
     fn next_to_sleep_of(&mut self, step: &Step, is_warm: bool) -> Option<RunId> {
-        let sleep = self.sleep()?;
+        let sleep = self.config.sleep?;
         let has_place = self.sleepers.len() < sleep.max_asleep;
         self.choose_candidate(step, is_warm, false, |(releases, _), tree, run| {
             let may_sleep = matches!(tree.state, State::Ready(_))

@@ -44,6 +44,8 @@ pub(crate) struct Slumber {
     breath_due_ms: u64,
     /// Its memory has not been paged out, and that has not been tried in vain.
     may_sink: bool,
+    /// It is being stopped, and what for is still to be told: when it is awake.
+    pub stop_is_untold: bool,
 }
 
 /// What is going on with a sleeper.
@@ -78,11 +80,19 @@ impl Slumber {
             breathes,
             breath_due_ms: 0,
             may_sink: true,
+            stop_is_untold: false,
         }
     }
 
     pub fn holds_room(&self) -> bool {
         self.depth.is_none() || self.doze == Doze::Rousing
+    }
+
+    /// The run is awake; to be told, if it was told to be asleep.
+    pub fn wake(&self, run: RunId, now_ms: u64) -> Option<Action> {
+        let depth = self.depth?;
+        let duration_ms = now_ms.saturating_sub(self.roused_ms);
+        Some(Action::Emit(Event::Wake { run, duration_ms, depth }))
     }
 
     /// It is about to give its room up.
@@ -296,7 +306,7 @@ impl Pool {
     }
 
     fn left_until_sunk_ms(&self, step: &Step, id: RunId) -> Option<u64> {
-        let after_ms = self.sleep()?.page_out_after_ms.filter(|_| self.may_sink(id))?;
+        let after_ms = self.config.sleep?.page_out_after_ms.filter(|_| self.may_sink(id))?;
         Some(after_ms.saturating_sub(self.idle_for_ms(step, id, Claim::After)))
     }
 
@@ -344,13 +354,15 @@ impl Pool {
         }
     }
 
-    /// Stops those sleepers that are too many: not before those that can wake have, by the end of
-    /// every step.
-    pub(crate) fn stop_surplus_sleepers(&mut self, step: &mut Step) {
-        if self.sleepers.len() == 0 {
-            return;
-        }
-        let Some(sleep) = self.sleep() else { return };
+    /// Stops those sleepers that are too many, and has the backlogs of the others looked at for as
+    /// long as there are any. Near the end of every step, since those that can wake have by then.
+    pub(crate) fn mind_sleepers(&mut self, step: &mut Step) {
+        self.stop_surplus_sleepers(step);
+        self.watch_backlogs();
+    }
+
+    fn stop_surplus_sleepers(&mut self, step: &mut Step) {
+        let Some(sleep) = self.config.sleep else { return };
         let max_asleep =
             sleep.max_asleep.saturating_add(usize::from(planted(Bug::OneSleepsTooMany)));
         while self.sleepers.len() > max_asleep
@@ -373,8 +385,7 @@ impl Pool {
         !is_awaited && !self.releases.has_coming(&self.runs[&id])
     }
 
-    /// Has the backlogs of sleepers looked at for as long as there are any. Ends every step.
-    pub(crate) fn watch_backlogs(&mut self) {
+    fn watch_backlogs(&mut self) {
         let on = self.sleepers.len() > 0;
         if self.sleepers.are_watched != on {
             self.sleepers.are_watched = on;

@@ -5,7 +5,7 @@ use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Stage, State, Stop, Tenant, Waiter, Wants};
 use crate::warm::Warm;
-use crate::{Action, CallId, Custody, Failure, Owner, RunId, StopStage};
+use crate::{Action, CallId, Custody, Failure, Key, Owner, RunId, StopStage};
 
 /// How long a process that may refuse has to end after it was forced, when the configured grace is
 /// 0: only asking is skipped then.
@@ -83,7 +83,9 @@ impl Pool {
         failure: Option<Failure>,
     ) -> bool {
         let (of_key, serves) = (self.runs[&id].clone(), self.serves(id));
-        let has_coming = self.releases.has_coming(&of_key);
+        if self.draining && cause != Some(Cause::Killed) {
+            self.refuse_callers_of_sleeper(&of_key, id);
+        }
         let Pool { tenants, releases, timers, gate, room, candidates, stranded, failures, .. } =
             self;
         let (looks, sleepers) = (&mut self.looks, &mut self.sleepers);
@@ -100,8 +102,6 @@ impl Pool {
             && !planted(Bug::RestartLosesRoom);
         let mut slumber = None;
         let mut failed_waiters = Vec::new();
-        let is_drained = self.draining && !has_coming;
-        let mut drained = Vec::new();
         let has_process = state.change(|state| {
             let mut run = match state {
                 State::Starting(run) | State::Probing(run) => {
@@ -117,13 +117,12 @@ impl Pool {
                     candidates.remove(&run);
                     run
                 }
-                State::Asleep(run, sleeps) => {
+                State::Asleep(run, mut sleeps) => {
                     sleepers.leave(&run, &sleeps, room, looks);
+                    sleeps.stop_is_untold = true;
                     slumber = Some(sleeps);
                     if cause == Some(Cause::Killed) {
                         failed_waiters = calls_of(waiters);
-                    } else if is_drained {
-                        drained = calls_of(waiters);
                     }
                     run
                 }
@@ -148,15 +147,24 @@ impl Pool {
                 room.leaving += 1;
             }
             let stop = Stop::new(Stage::AwaitingProcess);
-            let (is_roomless, is_unannounced) = (!holds_room, slumber.is_some());
-            let stop = Stop { is_roomless, slumber, is_unannounced, ..stop };
-            let stop = Stop { failure, failed_waiters, keeps_room, ..stop };
+            let stop = Stop { failure, failed_waiters, keeps_room, slumber, ..stop };
             let has_process = run.pid.is_some();
             (State::Stopping(run, Box::new(stop)), has_process)
         });
-        drained.into_iter().for_each(|call| self.refuse(call, Refusal::Draining));
         self.let_coming_release_take_over(&of_key);
         has_process
+    }
+
+    /// A sleeper is about to end. In a pool that drains, the calls that wait for it were accepted
+    /// since they needed no start, and now they would.
+    pub(crate) fn refuse_callers_of_sleeper(&mut self, key: &Key, id: RunId) {
+        let tree = self.releases.tree_mut(&mut self.tenants, key, id);
+        if !matches!(tree.state, State::Asleep(..)) || self.releases.has_coming(key) {
+            return;
+        }
+        let waiters =
+            std::mem::take(&mut self.releases.tree_mut(&mut self.tenants, key, id).waiters);
+        waiters.into_iter().for_each(|waiter| self.refuse(waiter.call, Refusal::Draining));
     }
 
     /// There is no process to signal yet. A process of ours appears or fails when JavaScript has

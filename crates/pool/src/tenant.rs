@@ -186,12 +186,8 @@ pub(crate) struct Stop {
     pub keeps_room: bool,
     /// It is forced as soon as there is a process, and not asked.
     pub is_urgent: bool,
-    /// It slept when its stop began, and so holds no room.
-    pub is_roomless: bool,
-    /// It is being woken, so that it can be asked to end.
+    /// How it slept when its stop began. It is woken first, so that it can be asked to end.
     pub slumber: Option<Box<Slumber>>,
-    /// What it is stopped for is told when it is awake.
-    pub is_unannounced: bool,
     /// Calls that want the process gone.
     pub kills: Vec<CallId>,
     /// For how long it was idle when it began to be saved.
@@ -216,13 +212,16 @@ impl Stop {
             failed_waiters: Vec::new(),
             keeps_room: false,
             is_urgent: false,
-            is_roomless: false,
             slumber: None,
-            is_unannounced: false,
             kills: Vec::new(),
             idle_ms: 0,
             exit: None,
         }
+    }
+
+    /// It holds none if it slept.
+    pub fn holds_room(&self) -> bool {
+        self.slumber.as_ref().is_none_or(|slumber| slumber.holds_room())
     }
 
     pub fn enter(&mut self, stage: Stage) {
@@ -406,7 +405,7 @@ impl State {
         match self {
             State::AwaitingRoom { .. } => false,
             State::Asleep(_, slumber) => slumber.holds_room(),
-            State::Stopping(_, stop) => !stop.is_roomless,
+            State::Stopping(_, stop) => stop.holds_room(),
             _ => true,
         }
     }

@@ -47,6 +47,10 @@ impl Timers {
 
     /// The runs whose deadline has come, earliest first.
     pub fn due(&self, now_ms: u64) -> Vec<RunId> {
+        // Mostly there is none.
+        if self.first().is_none_or(|at_ms| at_ms > now_ms) {
+            return Vec::new();
+        }
         self.due.iter().take_while(|(at_ms, _)| *at_ms <= now_ms).map(|(_, run)| *run).collect()
     }
 

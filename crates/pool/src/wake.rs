@@ -21,16 +21,20 @@ impl Pool {
         let Some(tenant) = self.tenants.get(key) else { return };
         let (State::Ready(run) | State::Asleep(run, _)) = &tenant.state else { return };
         let run = run.id;
-        step.leases.touch(run, step.now.wall_ms);
-        self.wake(step, run);
+        self.wake_for_use(step, run);
     }
 
     /// The sleeper has a visitor.
     pub(crate) fn knocked(&mut self, step: &mut Step, id: RunId) {
         if self.doze_of(id).is_some() {
-            step.leases.touch(id, step.now.wall_ms);
-            self.wake(step, id);
+            self.wake_for_use(step, id);
         }
+    }
+
+    /// The run is used now, and woken if it sleeps.
+    pub(crate) fn wake_for_use(&mut self, step: &mut Step, id: RunId) {
+        step.leases.touch(id, step.now.wall_ms);
+        self.wake(step, id);
     }
 
     /// The sleeper is wanted: it is woken as soon as it has room.
@@ -139,9 +143,8 @@ impl Pool {
         let is_wanted = !tenant.waiters.is_empty();
         tenant.state.change(|state| match state {
             State::Asleep(mut run, slumber) => {
-                if let Some(depth) = slumber.depth {
-                    let duration_ms = now_ms.saturating_sub(slumber.roused_ms);
-                    actions.push(Action::Emit(Event::Wake { run: id, duration_ms, depth }));
+                if let Some(wake) = slumber.wake(id, now_ms) {
+                    actions.push(wake);
                     run.wakefulness.since_ms = now_ms;
                     run.begin_tenure(now_ms);
                 }
@@ -179,14 +182,7 @@ impl Pool {
     /// It is awake, and let go of.
     pub(crate) fn wakes_to_leave(&mut self, step: &mut Step, id: RunId, slumber: &Slumber) {
         step.leases.reopen(id);
-        self.tell_of_wake(step, id, slumber);
-    }
-
-    fn tell_of_wake(&mut self, step: &Step, id: RunId, slumber: &Slumber) {
-        let duration_ms = step.now.steady_ms.saturating_sub(slumber.roused_ms);
-        if let Some(depth) = slumber.depth {
-            self.actions.push(Action::Emit(Event::Wake { run: id, duration_ms, depth }));
-        }
+        self.actions.extend(slumber.wake(id, step.now.steady_ms));
     }
 
     /// No tenant leaves its room for the sleeper of the key.
@@ -220,10 +216,10 @@ impl Pool {
 
     /// A sleeper that is to be stopped runs, so it can be asked.
     fn is_awake_to_stop(&mut self, step: &mut Step, id: RunId) {
-        let State::Stopping(_, stop) = &mut self.tenant_of(id).state else { return };
-        if let Some(slumber) = stop.slumber.take() {
-            self.tell_of_wake(step, id, &slumber);
-        }
+        let State::Stopping(_, stop) = &self.tree_of(id).state else { return };
+        let slumber = stop.slumber.as_ref();
+        let wake = slumber.and_then(|slumber| slumber.wake(id, step.now.steady_ms));
+        self.actions.extend(wake);
         self.announce_stop(step, id);
         self.ask(step, id);
     }
@@ -231,7 +227,8 @@ impl Pool {
     /// Tells what a sleeper is being stopped for, once.
     pub(crate) fn announce_stop(&mut self, step: &Step, id: RunId) {
         let State::Stopping(run, stop) = &mut self.tenant_of(id).state else { return };
-        if !std::mem::take(&mut stop.is_unannounced) {
+        let Some(slumber) = &mut stop.slumber else { return };
+        if !std::mem::take(&mut slumber.stop_is_untold) {
             return;
         }
         let cause = run.cause;
