@@ -741,7 +741,8 @@ export type RuntimeSleep = {
   afterMs?: number;
   /**
    * So long after its last activity its memory is handed to swap or zram, where there is one; 0 or
-   * less: never. Default 60 000.
+   * less: never. Else at least `afterMs`, as only what sleeps is paged out. Default 60 000, or
+   * `afterMs` if that is more.
    */
   pageOutAfterMs?: number;
   /**
