@@ -630,8 +630,8 @@ export type RuntimeOptions = {
    * Freezes tenants that nobody uses, and hands their memory to swap or zram, until somebody does:
    * the next `ensure`, `touch` or request finds the same process at the same port, in
    * milliseconds. Off by default, as with `false`; `{}` is on, with the defaults. Refused together
-   * with `spawn` and `checkpoint`; an adopted process never sleeps. docs/density.md tells what
-   * sleeps well, and what does not.
+   * with `spawn` and `checkpoint`; what `adopt` took over never sleeps, what an earlier host has left
+   * with `survive` does. docs/density.md tells what sleeps well, and what does not.
    *
    * @example
    * ```ts
