@@ -280,10 +280,12 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// Of a run that ends for this reason; `None` if it ends by itself.
+    /// Of a run that is being ended for this reason; `None` if it ends by itself. What is ended as
+    /// crashed has not woken.
     pub fn of(reason: ExitReason) -> Option<Cause> {
         Some(match reason {
-            ExitReason::Crashed | ExitReason::ExitedClean => return None,
+            ExitReason::ExitedClean => return None,
+            ExitReason::Crashed => Cause::NotWoken,
             ExitReason::IdleKilled => Cause::Idle,
             ExitReason::LruEvicted => Cause::Evicted,
             ExitReason::Killed => Cause::Killed,
