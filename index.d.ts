@@ -264,12 +264,18 @@ export type RuntimeTransitionEvent =
       key: string;
       pid: number;
       /**
-       * From the first who needed it until it was awake, in milliseconds. Time in the queue for room is
-       * not part of it.
+       * From the order to run until its tree ran, in milliseconds and thousandths of them. The wait for
+       * room before that is not part of it, nor is what it takes to answer.
        */
       durationMs: number;
       /** How deep it had slept. */
       depth: SleepDepth;
+      /**
+       * It has run without being told to, more than three times within a minute, and could not be kept
+       * asleep: something sends it SIGCONT, itself perhaps. It does not sleep for a minute. Where there is
+       * no room for it, it is stopped after this event (`lru-evicted`). Absent of all other wakes.
+       */
+      byItself?: true;
     }
   | {
       /**
@@ -285,7 +291,8 @@ export type RuntimeTransitionEvent =
   | {
       /**
        * The tenant is being stopped to make room: for another, beyond `sleep.maxAsleep`, or of
-       * `memory`. It is the least recently active one, unless `evict` says otherwise.
+       * `memory`. It is the least recently active one, unless `evict` says otherwise. Or it could not
+       * be kept asleep, and there was no room for it: see `byItself` of `wake`.
        */
       type: 'lru-evict';
       key: string;
@@ -961,7 +968,7 @@ export type SleepMetrics = {
   sleeps: number;
   /** How often one was woken. */
   wakes: number;
-  /** How long the last waking took, in milliseconds; 0 before the first. */
+  /** How long the last waking took, as `durationMs` of its `wake`; 0 before the first. */
   lastWakeMs: number;
 };
 

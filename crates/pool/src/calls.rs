@@ -33,7 +33,7 @@ impl Pool {
                 let run = run.id;
                 tenant.waiters.push(waiter);
                 step.leases.touch(run, step.now.wall_ms);
-                self.wake(step, run);
+                self.wake(run);
             }
             State::AwaitingRoom { .. } => {
                 tenant.waiters.push(waiter);

@@ -44,6 +44,7 @@ mod pressure;
 mod queue;
 mod recovery;
 mod releases;
+mod restless;
 mod retirement;
 mod room;
 mod rules;

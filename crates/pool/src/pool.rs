@@ -60,8 +60,8 @@ pub struct Figures {
 /// answers of the snapshot driver in `snapshots.rs`. Stops are in `stops.rs`, what waits before
 /// them in `last_uses.rs`; which key gets room
 /// or a permit in `room.rs`, `gate.rs` and `eviction.rs`, by what it costs in `cost.rs`; who falls
-/// asleep, sleeps and wakes in `sleep.rs`, `slumber.rs` and `wake.rs`, and what is done for memory in
-/// `pressure.rs`; what serves and what retires in
+/// asleep, sleeps and wakes in `sleep.rs`, `slumber.rs` and `wake.rs`, what runs without an order in
+/// `restless.rs`, and what is done for memory in `pressure.rs`; what serves and what retires in
 /// `releases.rs` and `retirement.rs`; what holds for single runs in `rules.rs`; which keys are kept
 /// up in `warm.rs`. `status.rs` and this file answer queries.
 #[derive(Debug)]
@@ -334,7 +334,7 @@ impl Pool {
         loop {
             self.start_admitted(step);
             while let Some(key) = self.room.admit_wake() {
-                self.wake_admitted(step, &key);
+                self.wake_admitted(&key);
             }
             while let Some(key) = self.room.admit() {
                 let ticket = self.next_ticket();

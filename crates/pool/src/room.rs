@@ -89,7 +89,7 @@ impl Room {
         }
     }
 
-    fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.occupied >= self.capacity + usize::from(planted(Bug::OneTooMany))
     }
 

@@ -22,19 +22,19 @@ impl Pool {
         let (State::Ready(run) | State::Asleep(run, _)) = &tenant.state else { return };
         let run = run.id;
         step.leases.touch(run, step.now.wall_ms);
-        self.wake(step, run);
+        self.wake(run);
     }
 
     /// The sleeper has a visitor.
     pub(crate) fn knocked(&mut self, step: &mut Step, id: RunId) {
         if self.doze_of(id).is_some() {
             step.leases.touch(id, step.now.wall_ms);
-            self.wake(step, id);
+            self.wake(id);
         }
     }
 
     /// The sleeper is wanted: it is woken as soon as it has room.
-    pub(crate) fn wake(&mut self, step: &mut Step, id: RunId) {
+    pub(crate) fn wake(&mut self, id: RunId) {
         let leaves = self.disposal.is_some();
         self.sleepers.is_not_checked(id);
         let Some((_, slumber)) = self.slumber_of(id) else { return };
@@ -45,7 +45,7 @@ impl Pool {
             _ if slumber.is_leaving() => {
                 slumber.doze = Doze::Rousing;
                 self.room.leaving -= 1;
-                self.stays_up(step, id);
+                self.stays_up(id);
             }
             _ => {
                 self.clear_deadline(id);
@@ -59,7 +59,7 @@ impl Pool {
     }
 
     /// The sleeper of the key has been given room.
-    pub(crate) fn wake_admitted(&mut self, step: &Step, key: &Key) {
+    pub(crate) fn wake_admitted(&mut self, key: &Key) {
         let Pool { tenants, sleepers, room, .. } = self;
         let Some(State::Asleep(run, slumber)) =
             tenants.get_mut(key).map(|tenant| &mut tenant.state)
@@ -70,15 +70,15 @@ impl Pool {
         sleepers.remove(run);
         room.asleep -= 1;
         let id = run.id;
-        self.stays_up(step, id);
+        self.stays_up(id);
     }
 
-    fn stays_up(&mut self, step: &Step, id: RunId) {
+    fn stays_up(&mut self, id: RunId) {
         self.looks.ask_no_more(id);
-        self.rouse(step, id, true);
+        self.rouse(id, true);
     }
 
-    pub(crate) fn rouse(&mut self, step: &Step, id: RunId, is_to_answer: bool) {
+    pub(crate) fn rouse(&mut self, id: RunId, is_to_answer: bool) {
         let slumber = match &mut self.tenant_of(id).state {
             State::Asleep(_, slumber) => Some(slumber),
             State::Stopping(_, stop) => stop.slumber.as_mut(),
@@ -86,7 +86,6 @@ impl Pool {
         };
         let Some(slumber) = slumber else { return };
         slumber.rouses += 1;
-        slumber.roused_ms = step.now.steady_ms;
         self.actions.push(Action::Rouse { run: id, is_to_answer });
     }
 
@@ -140,10 +139,12 @@ impl Pool {
         tenant.state.change(|state| match state {
             State::Asleep(mut run, slumber) => {
                 if let Some(depth) = slumber.depth {
-                    let duration_ms = now_ms.saturating_sub(slumber.roused_ms);
-                    actions.push(Action::Emit(Event::Wake { run: id, duration_ms, depth }));
+                    let by_itself = slumber.is_restless;
+                    actions.push(Action::Emit(Event::Wake { run: id, depth, by_itself }));
                     run.wakefulness.since_ms = now_ms;
-                    run.begin_tenure(now_ms);
+                    if !by_itself {
+                        run.begin_tenure(now_ms);
+                    }
                 }
                 step.leases.reopen(id);
                 if is_wanted {
@@ -161,7 +162,7 @@ impl Pool {
     }
 
     /// Wakes a sleeper that this host leaves to the next one. It needs no room for that.
-    pub(crate) fn wake_to_leave(&mut self, step: &mut Step, id: RunId) {
+    pub(crate) fn wake_to_leave(&mut self, id: RunId) {
         self.clear_deadline(id);
         self.looks.ask_no_more(id);
         self.sleepers.is_not_checked(id);
@@ -172,20 +173,20 @@ impl Pool {
             self.room.cancel_wake(ticket);
         }
         if !is_under_way {
-            self.rouse(step, id, false);
+            self.rouse(id, false);
         }
     }
 
     /// It is awake, and let go of.
     pub(crate) fn wakes_to_leave(&mut self, step: &mut Step, id: RunId, slumber: &Slumber) {
         step.leases.reopen(id);
-        self.tell_of_wake(step, id, slumber);
+        self.tell_of_wake(id, slumber);
     }
 
-    fn tell_of_wake(&mut self, step: &Step, id: RunId, slumber: &Slumber) {
-        let duration_ms = step.now.steady_ms.saturating_sub(slumber.roused_ms);
+    fn tell_of_wake(&mut self, id: RunId, slumber: &Slumber) {
         if let Some(depth) = slumber.depth {
-            self.actions.push(Action::Emit(Event::Wake { run: id, duration_ms, depth }));
+            let by_itself = slumber.is_restless;
+            self.actions.push(Action::Emit(Event::Wake { run: id, depth, by_itself }));
         }
     }
 
@@ -212,7 +213,7 @@ impl Pool {
         }
         let State::Stopping(_, stop) = &self.tree_of(id).state else { return };
         if stop.slumber.as_ref().is_some_and(|slumber| slumber.rouses == 0) {
-            self.rouse(step, id, false);
+            self.rouse(id, false);
         }
         let patience_ms = self.grace_ms(id);
         self.set_deadline(step, id, patience_ms);
@@ -222,7 +223,7 @@ impl Pool {
     fn is_awake_to_stop(&mut self, step: &mut Step, id: RunId) {
         let State::Stopping(_, stop) = &mut self.tenant_of(id).state else { return };
         if let Some(slumber) = stop.slumber.take() {
-            self.tell_of_wake(step, id, &slumber);
+            self.tell_of_wake(id, &slumber);
         }
         self.announce_stop(step, id);
         self.ask(step, id);
