@@ -268,12 +268,18 @@ export type RuntimeTransitionEvent =
       key: string;
       pid: number;
       /**
-       * From the first who needed it until it was awake, in milliseconds. Time in the queue for room is
-       * not part of it.
+       * From the order to run until its tree ran, in milliseconds and thousandths of them. The wait for
+       * room before that is not part of it, nor is what it takes to answer.
        */
       durationMs: number;
       /** How deep it had slept. */
       depth: SleepDepth;
+      /**
+       * It has run without being told to, more than three times within a minute, and could not be kept
+       * asleep: something sends it SIGCONT, itself perhaps. It does not sleep for a minute. Where there is
+       * no room for it, it is stopped after this event (`lru-evicted`). Absent of all other wakes.
+       */
+      byItself?: true;
     }
   | {
       /**
@@ -289,7 +295,8 @@ export type RuntimeTransitionEvent =
   | {
       /**
        * The tenant is being stopped to make room: for another, beyond `sleep.maxAsleep`, or of
-       * `memory`. It is the least recently active one, unless `evict` says otherwise.
+       * `memory`. It is the least recently active one, unless `evict` says otherwise. Or it could not
+       * be kept asleep, and there was no room for it: see `byItself` of `wake`.
        */
       type: 'lru-evict';
       key: string;
@@ -634,8 +641,8 @@ export type RuntimeOptions = {
    * Freezes tenants that nobody uses, and hands their memory to swap or zram, until somebody does:
    * the next `ensure`, `touch` or request finds the same process at the same port, in
    * milliseconds. Off by default, as with `false`; `{}` is on, with the defaults. Refused together
-   * with `spawn` and `checkpoint`; an adopted process never sleeps. docs/density.md tells what
-   * sleeps well, and what does not.
+   * with `spawn` and `checkpoint`; what `adopt` took over never sleeps, what an earlier host has left
+   * with `survive` does. docs/density.md tells what sleeps well, and what does not.
    *
    * @example
    * ```ts
@@ -745,7 +752,8 @@ export type RuntimeSleep = {
   afterMs?: number;
   /**
    * So long after its last activity its memory is handed to swap or zram, where there is one; 0 or
-   * less: never. Default 60 000.
+   * less: never. Else at least `afterMs`, as only what sleeps is paged out. Default 60 000, or
+   * `afterMs` if that is more.
    */
   pageOutAfterMs?: number;
   /**
@@ -964,7 +972,7 @@ export type SleepMetrics = {
   sleeps: number;
   /** How often one was woken. */
   wakes: number;
-  /** How long the last waking took, in milliseconds; 0 before the first. */
+  /** How long the last waking took, as `durationMs` of its `wake`; 0 before the first. */
   lastWakeMs: number;
 };
 

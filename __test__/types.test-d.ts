@@ -273,6 +273,7 @@ export function describeTransition(event: RuntimeTransitionEvent): string {
       return `${event.key} ${event.pid} ${event.rssBytes}`;
     case 'wake':
       assertType<Equal<typeof event.depth, SleepDepth>>();
+      assertType<Equal<typeof event.byItself, true | undefined>>();
       return `${event.key} ${event.pid} ${event.durationMs}`;
     case 'idle-kill':
       assertType<Equal<typeof event.reason, 'idle-threshold'>>();

@@ -31,6 +31,7 @@ const TESTS_OF = new Map([
   ['OwnerIsNeverFenced', 'one_host_owns_a_name'],
   ['FallLooksOnce', 'sleep'],
   ['WakeContinuesAll', 'sleep'],
+  ['NobodyKeepsVigil', 'a_sleeper_stirs'],
 ]);
 
 const known = bugsOfTheWarden();

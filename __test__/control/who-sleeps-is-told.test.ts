@@ -56,11 +56,13 @@ test('its events in words', () => {
   const texts = [
     { type: 'sleep', depth: 'frozen', rssBytes: 17 * 2 ** 20 },
     { type: 'sleep', depth: 'paged-out', rssBytes: 6 * 2 ** 20 },
-    { type: 'wake', depth: 'paged-out', durationMs: 12 },
+    { type: 'wake', depth: 'paged-out', durationMs: 12.345 },
+    { type: 'wake', depth: 'frozen', durationMs: 0.3, byItself: true },
   ].map((event) => eventText({ ...about, ...event } as any));
   expect(texts).toEqual([
     'sleeps: it is frozen until it is used again',
     'sleeps, with its memory in swap: 6 MiB are left',
     'woke up in 12 ms',
+    'runs again by itself, and cannot be kept asleep',
   ]);
 });

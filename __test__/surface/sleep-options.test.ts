@@ -29,6 +29,15 @@ const wrong: [object, string | RegExp][] = [
     { sleep: { pageOutAfterMs } },
     /^sleep\.pageOutAfterMs must be a number, got /,
   ]),
+  [
+    { sleep: { afterMs: 20_000, pageOutAfterMs: 10_000 } },
+    'sleep.pageOutAfterMs must be at least sleep.afterMs, 20000, as both count from the last ' +
+      'activity, or 0 for never; got 10000',
+  ],
+  [
+    { sleep: { pageOutAfterMs: 29_999.5 } },
+    /^sleep\.pageOutAfterMs must be at least sleep\.afterMs, 30000, .*; got 29999\.5$/,
+  ],
   ...[...numbers, 0, 1.5].map((maxAsleep): [object, RegExp] => [
     { sleep: { maxAsleep } },
     /^sleep\.maxAsleep must be a whole number of at least 1, got /,
@@ -87,6 +96,17 @@ test('what is left out has its default, ten sleepers for each that may be awake 
   };
   expect(readOptions({ source, sleep: {} }).sleep).toEqual(byDefault as any);
   expect(readOptions({ source, sleep: {}, maxConcurrent: 7 }).sleep?.maxAsleep).toBe(70);
+});
+
+test('nothing is paged out before it sleeps: the default is not less than afterMs', () => {
+  const times = (sleep: object) => {
+    const { afterMs, pageOutAfterMs } = readOptions({ source, sleep }).sleep!;
+    return [afterMs, pageOutAfterMs];
+  };
+  expect(times({ afterMs: 90_000 })).toEqual([90_000, 90_000]);
+  expect(times({ afterMs: Infinity })).toEqual([Infinity, Infinity]);
+  expect(times({ afterMs: 90_000, pageOutAfterMs: -1 })).toEqual([90_000, -1]);
+  expect(times({ afterMs: 5, pageOutAfterMs: 5 })).toEqual([5, 5]);
 });
 
 test('what is given is taken as it is', () => {

@@ -479,11 +479,12 @@ export function readStatus(batch) {
  */
 
 /**
- * The run is awake, after so long; so deep it has slept.
+ * The run is awake, so long after it was told to; so deep it has slept.
  * @typedef {object} WakeRecord
  * @property {number} run
- * @property {number} durationMs
+ * @property {number} durationUs
  * @property {Depth} depth
+ * @property {boolean} byItself It could not be kept asleep.
  */
 
 /**
@@ -708,8 +709,9 @@ export function handleRecord(batch, core, handlers) {
     case 20:
       return handlers.wake(core, {
         run: batch.number(),
-        durationMs: batch.number(),
+        durationUs: batch.number(),
         depth: /** @type {Depth} */ (DEPTHS[batch.number()]),
+        byItself: batch.bool(),
       });
     case 21:
       return handlers.observation(core, {

@@ -69,7 +69,9 @@ export function eventText(event) {
         : `sleeps, with its memory in swap: ${sizeText(rssBytes)} are left`;
     }
     case 'wake':
-      return `woke up in ${durationText(event.durationMs)}`;
+      return event.byItself
+        ? 'runs again by itself, and cannot be kept asleep'
+        : `woke up in ${durationText(event.durationMs)}`;
     case 'idle-kill':
       return `is being stopped: nobody has used it for ${durationText(event.idleMs)}`;
     case 'lru-evict':

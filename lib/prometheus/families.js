@@ -94,7 +94,7 @@ const OF_THE_POOL = [
   ]),
   histogram(
     'wake_duration_seconds',
-    'From the first who needed a sleeping tenant until it was awake; time in the queue is not part of it.',
+    'From the order to a sleeping tenant to run until it ran; the wait for room is not part of it.',
     ({ wakeDuration }) => wakeDuration.samples(),
   ),
   gauge(

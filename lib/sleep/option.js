@@ -25,14 +25,31 @@ export function sleepOf(given, maxConcurrent) {
   ]);
   const { afterMs, pageOutAfterMs, maxAsleep, minAwakeMs, outgoing, shouldSleep } = options;
   const most = ASLEEP_FOR_EACH_AWAKE * maxConcurrent;
+  const asleepAfterMs = number('sleep.afterMs', afterMs, AFTER_MS, 1);
   return {
-    afterMs: number('sleep.afterMs', afterMs, AFTER_MS, 1),
-    pageOutAfterMs: number('sleep.pageOutAfterMs', pageOutAfterMs, PAGE_OUT_AFTER_MS),
+    afterMs: asleepAfterMs,
+    pageOutAfterMs: pageOutAfterMsOf(pageOutAfterMs, asleepAfterMs),
     maxAsleep: wholeNumber('sleep.maxAsleep', maxAsleep, most, 1),
     minAwakeMs: number('sleep.minAwakeMs', minAwakeMs, MIN_AWAKE_MS, 0),
     outgoing: oneOf('sleep.outgoing', outgoing, OUTGOING) ?? 'stay',
     shouldSleep: optional('sleep.shouldSleep', shouldSleep, isFunction, 'a function'),
   };
+}
+
+/**
+ * Only what sleeps is paged out, and both times count from the last activity.
+ *
+ * @param {unknown} given
+ * @param {number} afterMs
+ */
+function pageOutAfterMsOf(given, afterMs) {
+  const path = 'sleep.pageOutAfterMs';
+  const pageOutAfterMs = number(path, given, Math.max(afterMs, PAGE_OUT_AFTER_MS));
+  if (pageOutAfterMs <= 0 || pageOutAfterMs >= afterMs) return pageOutAfterMs;
+  throw invalidOption(
+    `${path} must be at least sleep.afterMs, ${afterMs}, as both count from the last activity, or ` +
+      `0 for never; got ${pageOutAfterMs}`,
+  );
 }
 
 /** @param {unknown} given */

@@ -133,12 +133,14 @@ const HANDLERS = {
   },
   wake(core, record) {
     const { key, pid } = runOf(core, record);
-    const { run, depth, durationMs } = record;
+    const { run, depth, byItself } = record;
+    const durationMs = record.durationUs / 1000;
     const { asleep, sleep } = core.counts;
     asleep.delete(run);
     sleep.wakes += 1;
     sleep.lastWakeMs = durationMs;
-    core.onTransition?.({ type: 'wake', key, pid, durationMs, depth });
+    const ofItself = byItself ? { byItself } : undefined;
+    core.onTransition?.({ type: 'wake', key, pid, durationMs, depth, ...ofItself });
   },
 
   // What has outlived an earlier host, and this host's leaving its own to a later one.

@@ -45,6 +45,8 @@ pub trait Machine: Send + Sync + 'static {
 
     /// Milliseconds on a clock that never jumps, without the time in which the host did not run.
     fn steady_ms(&self) -> u64;
+    /// Microseconds on a clock that never jumps, by which it is measured how long something took.
+    fn precise_us(&self) -> u64;
     /// Milliseconds since the epoch.
     fn wall_ms(&self) -> u64;
     /// Milliseconds since the machine was started.
@@ -234,6 +236,10 @@ impl Machine for Linux {
 
     fn steady_ms(&self) -> u64 {
         clock::steady_ms()
+    }
+
+    fn precise_us(&self) -> u64 {
+        clock::precise_us()
     }
 
     fn wall_ms(&self) -> u64 {

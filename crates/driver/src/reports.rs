@@ -246,7 +246,10 @@ impl<M: Machine> Driver<M> {
             Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
             Event::LruEvict { run } => Record::LruEvict { run },
             Event::Sleep { run, depth, rss_bytes } => Record::Sleep { run, depth, rss_bytes },
-            Event::Wake { run, duration_ms, depth } => Record::Wake { run, duration_ms, depth },
+            Event::Wake { run, depth, by_itself } => {
+                let duration_us = core.wake_took_us(run, self.machine.precise_us());
+                Record::Wake { run, duration_us, depth, by_itself }
+            }
             Event::Observation { run, cpu_ms, rss_bytes } => {
                 core.store_usage(run, cpu_ms);
                 Record::Observation { run, cpu_ms, rss_bytes, at_ms: self.machine.wall_ms() }

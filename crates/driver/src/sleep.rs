@@ -13,7 +13,7 @@
 //! **Answers.** The pool gets one answer for each order, in the order of the orders. An order to sleep
 //! that has no answer when the run is awake, or its wake is late, is told as failed before that. An
 //! order may overtake another on its way, or be an earlier host's: a tree that stands and was not
-//! to is woken.
+//! to is woken. That a tree runs without an order is told unless one to wake was given meanwhile.
 
 mod activity;
 mod answering;
@@ -38,6 +38,8 @@ use tokio::task::AbortHandle;
 pub(crate) struct Sleeping {
     /// Orders without an answer, the oldest first.
     orders: RunMap<VecDeque<Order>>,
+    /// When runs were told to wake last, of which nobody was told yet.
+    roused_us: RunMap<u64>,
     /// Counts orders to wake, so that one that is late is not taken for a later one.
     last_wake: u64,
     /// Runs that were told to rest and not to wake since.
@@ -123,6 +125,7 @@ impl Sleeping {
     pub fn forget(&mut self, run: RunId) {
         self.is_up(run, 0);
         self.orders.remove(&run);
+        self.roused_us.remove(&run);
         self.cpu_marks.remove(&run);
         self.beside.remove(&run);
     }
@@ -159,6 +162,13 @@ impl Sleeping {
 }
 
 impl<M: Machine> Core<M> {
+    /// How long the run, which is awake, has taken for that since it was told to; in microseconds.
+    pub(crate) fn wake_took_us(&mut self, run: RunId, now_us: u64) -> u64 {
+        let sleeping = self.sleeping.as_mut();
+        let roused_us = sleeping.and_then(|sleeping| sleeping.roused_us.remove(&run));
+        roused_us.map_or(0, |roused_us| now_us.saturating_sub(roused_us))
+    }
+
     /// Whether the run was told to rest, and not to wake since.
     pub(crate) fn is_resting(&self, run: RunId) -> bool {
         self.sleeping.as_ref().is_some_and(|sleeping| sleeping.resting.contains_key(&run))
@@ -196,6 +206,7 @@ impl<M: Machine> Driver<M> {
         };
         engine.rouse(number);
         sleeping.is_up(run, self.machine.steady_ms());
+        sleeping.roused_us.insert(run, self.machine.precise_us());
         sleeping.last_wake += 1;
         let wake = sleeping.last_wake;
         let order = Order::Rouse { wake, is_to_answer };
@@ -229,6 +240,13 @@ impl<M: Machine> Driver<M> {
                 self.feed_locked(&mut core, Input::Fact(run, Fact::RestFailed));
             }
             (Rest::Awake, _) => self.is_awake(&mut core, run, Fact::Roused),
+            // If it was told to run since, that is no wonder.
+            (Rest::Stirred, Some(sleeping)) if sleeping.resting.contains_key(&run) => {
+                tracing::debug!(?run, "a sleeper runs without an order");
+                sleeping.is_up(run, self.machine.steady_ms());
+                self.feed_locked(&mut core, Input::Fact(run, Fact::Stirred));
+            }
+            (Rest::Stirred, _) => return,
             // To the pool it is awake.
             (Rest::Slept { .. }, _) => {
                 let number = core.runs.get(&run).and_then(|handle| handle.number);

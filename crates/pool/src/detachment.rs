@@ -96,11 +96,11 @@ impl Pool {
                 let run = run.id;
                 let waiters = std::mem::take(&mut tenant.waiters);
                 waiters.into_iter().for_each(|waiter| self.refuse_as_closed(waiter.call));
-                self.wake_to_leave(step, run);
+                self.wake_to_leave(run);
             }
             State::Asleep(run, _) => {
                 let run = run.id;
-                self.wake(step, run);
+                self.wake(run);
             }
             State::Ready(_) | State::Retired(..) | State::Stranded(_) => {}
         }

@@ -33,7 +33,7 @@ impl Pool {
             Fact::Unused => self.unused(step, run),
             Fact::IdleAnswered { stop } => self.idle_answered(step, run, stop),
             Fact::Rested { depth, rss_bytes } => self.rested(step, run, depth, rss_bytes),
-            Fact::RestFailed => self.rest_failed(step, run),
+            Fact::RestFailed | Fact::Stirred => self.stirs(step, run),
             Fact::Roused => self.roused(step, run),
             Fact::RouseFailed => self.rouse_failed(step, run),
             Fact::Activity { outgoing, serves_beside, is_busy, seen } => {

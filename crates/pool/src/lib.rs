@@ -45,6 +45,7 @@ mod pressure;
 mod queue;
 mod recovery;
 mod releases;
+mod restless;
 mod retirement;
 mod room;
 mod rules;

@@ -114,8 +114,12 @@ pub enum Fact {
     /// Its tree stands, so deep. Answers `Action::Rest`, with `Frozen` too where its memory could
     /// not be paged out. The tree uses so much memory now.
     Rested { depth: Depth, rss_bytes: u64 },
-    /// Its tree runs, as it could not be frozen. Answers `Action::Rest`.
+    /// Its tree runs, as it could not be frozen, or did not stand while it was paged out. Answers
+    /// `Action::Rest`.
     RestFailed,
+    /// Its tree has stood and runs, which no action has asked for. Comes before the answer to any
+    /// `Action::Rouse` after which it was to run.
+    Stirred,
     /// Its tree runs and, if that was to be seen, answers. Answers `Action::Rouse`.
     Roused,
     /// It does not run, or did not answer within a second. Answers `Action::Rouse`. The pool has it
@@ -361,8 +365,8 @@ pub enum Event {
     LruEvict { run: RunId },
     /// It sleeps now, or deeper than before, and uses so much memory.
     Sleep { run: RunId, depth: Depth, rss_bytes: u64 },
-    /// It is awake, `duration_ms` after it was roused; so deep it has slept.
-    Wake { run: RunId, duration_ms: u64, depth: Depth },
+    /// It is awake; so deep it has slept. `by_itself`: it could not be kept asleep.
+    Wake { run: RunId, depth: Depth, by_itself: bool },
     /// What it has used so far.
     Observation { run: RunId, cpu_ms: u64, rss_bytes: u64 },
     /// It is gone. The signal is one that neither we nor the user's `kill` may have sent.

@@ -168,6 +168,10 @@ pub enum Bug {
     WakesWithoutRoom,
     /// A sleeper is asked to end before it is awake.
     StopsAsleep,
+    /// A sleeper that runs without an order is laid to rest again for ever.
+    StirsAreNotCounted,
+    /// One that cannot be kept asleep has others leave for it.
+    StirsTakeRoom,
     /// A host that is short of memory is left alone.
     PressureIsIgnored,
     /// The tenant that costs least makes room.
@@ -283,6 +287,8 @@ mod chosen {
         Bug::ShouldSleepIsNotAsked,
         Bug::FrozenIsNotChecked,
         Bug::OneSleepsTooMany,
+        Bug::StirsAreNotCounted,
+        Bug::StirsTakeRoom,
         Bug::WakesWithoutRoom,
         Bug::StopsAsleep,
         Bug::PressureIsIgnored,

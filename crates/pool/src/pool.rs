@@ -62,8 +62,8 @@ pub struct Figures {
 /// answers of the snapshot driver in `snapshots.rs`. Stops are in `stops.rs`, what waits before
 /// them in `last_uses.rs`; which key gets room
 /// or a permit in `room.rs`, `gate.rs` and `eviction.rs`, by what it costs in `cost.rs`; who falls
-/// asleep, sleeps and wakes in `sleep.rs`, `slumber.rs` and `wake.rs`, and what is done for memory in
-/// `pressure.rs`; what serves and what retires in
+/// asleep, sleeps and wakes in `sleep.rs`, `slumber.rs` and `wake.rs`, what runs without an order in
+/// `restless.rs`, and what is done for memory in `pressure.rs`; what serves and what retires in
 /// `releases.rs` and `retirement.rs`; what holds for single runs in `rules.rs`; which keys are kept
 /// up in `warm.rs`. `status.rs` and this file answer queries.
 #[derive(Debug)]
@@ -371,7 +371,7 @@ impl Pool {
             self.start_admitted(step);
             while let Some(admitted) = self.room.admit() {
                 match admitted {
-                    Admitted::Sleeper(key) => self.wake_admitted(step, &key),
+                    Admitted::Sleeper(key) => self.wake_admitted(&key),
                     Admitted::Start(key) => self.given_room(step, key),
                 }
             }

@@ -97,12 +97,15 @@ impl Room {
         }
     }
 
+    pub fn is_full(&self) -> bool {
+        self.occupied >= self.capacity + usize::from(planted(Bug::OneTooMany))
+    }
+
     /// Gives a free place to the sleeper that has waited longest to wake, or else to the key that
     /// has waited longest to be started.
     pub fn admit(&mut self) -> Option<Admitted> {
-        let capacity = self.capacity + usize::from(planted(Bug::OneTooMany));
         let is_overfilled = planted(Bug::WakesWithoutRoom) && self.waking.len() > 0;
-        if self.occupied >= capacity && !is_overfilled {
+        if self.is_full() && !is_overfilled {
             return None;
         }
         let admitted = match self.waking.pop_first() {

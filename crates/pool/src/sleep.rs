@@ -22,6 +22,7 @@ use crate::idle::{Claim, IdleStep, Question};
 use crate::messages::Action;
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
+use crate::restless::Stirs;
 use crate::slumber::Slumber;
 use crate::tenant::{Run, State};
 use crate::{Custody, Depth, Outgoing, RunId, Sleep};
@@ -51,7 +52,9 @@ pub(crate) struct Wakefulness {
     /// Since when it has been ready, or awake again.
     pub since_ms: u64,
     /// Something has kept it awake; until then that is not looked at again.
-    kept_until_ms: u64,
+    pub kept_until_ms: u64,
+    /// How often it has run while it was to stand.
+    pub stirs: Stirs,
     /// What is being found out before it may sleep.
     pub row: Option<(Aim, Question)>,
     /// What was asked and has not been answered. No row begins until it is.
@@ -187,7 +190,8 @@ impl Pool {
         let until_ms = step.now.steady_ms.saturating_add(sweep_ms);
         let until_ms = until_ms.checked_next_multiple_of(sweep_ms).unwrap_or(until_ms);
         if let Some(run) = self.tenant_of(id).state.run_mut() {
-            run.wakefulness.kept_until_ms = until_ms;
+            let kept_until_ms = &mut run.wakefulness.kept_until_ms;
+            *kept_until_ms = until_ms.max(*kept_until_ms);
         }
         self.end_row(id);
         self.schedule_step_down(step, id);

@@ -10,7 +10,7 @@
 //! Its one deadline is when it is to be stopped for being idle, paged out or to breathe. Where
 //! `outgoing` says so, a sleeper with outgoing connections *breathes*: it runs for [`BREATH_MS`]
 //! each [`BREATH_INTERVAL_MS`], so that what it is connected to hears of it. That tells nobody
-//! anything, and takes no room.
+//! anything, and takes no room. What runs without an order is in `restless.rs`.
 //!
 //! Beyond `max_asleep` the least recently active sleeper is stopped, warm ones last.
 
@@ -37,8 +37,8 @@ pub(crate) struct Slumber {
     pub depth: Option<Depth>,
     /// Orders to run that have not been answered.
     pub rouses: u32,
-    /// When it was told to run.
-    pub roused_ms: u64,
+    /// It could not be kept asleep.
+    pub is_restless: bool,
     /// Whether, and from when on, it is to run for a moment.
     breathes: bool,
     breath_due_ms: u64,
@@ -51,7 +51,7 @@ pub(crate) struct Slumber {
 /// What is going on with a sleeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doze {
-    /// Its tree is being frozen: for the first time, or after a breath.
+    /// Its tree is being frozen: for the first time, or after it has run for a moment.
     Falling,
     /// Its tree stands; its connections are being looked for once more.
     Checking,
@@ -76,7 +76,7 @@ impl Slumber {
             doze: Doze::Falling,
             depth: None,
             rouses: 0,
-            roused_ms: 0,
+            is_restless: false,
             breathes,
             breath_due_ms: 0,
             may_sink: true,
@@ -89,10 +89,9 @@ impl Slumber {
     }
 
     /// The run is awake; to be told, if it was told to be asleep.
-    pub fn wake(&self, run: RunId, now_ms: u64) -> Option<Action> {
-        let depth = self.depth?;
-        let duration_ms = now_ms.saturating_sub(self.roused_ms);
-        Some(Action::Emit(Event::Wake { run, duration_ms, depth }))
+    pub fn wake(&self, run: RunId) -> Option<Action> {
+        let by_itself = self.is_restless;
+        Some(Action::Emit(Event::Wake { run, depth: self.depth?, by_itself }))
     }
 
     /// It is about to give its room up.
@@ -183,7 +182,10 @@ impl Pool {
         match slumber.doze {
             Doze::Falling => {
                 slumber.doze = Doze::Checking;
-                slumber.depth = slumber.depth.map(|_| depth);
+                let is_told = slumber.depth.is_some();
+                if is_told && depth == Depth::PagedOut {
+                    self.sunk(id, depth, rss_bytes);
+                }
                 if planted(Bug::FrozenIsNotChecked) {
                     return self.checked(step, id, false);
                 }
@@ -214,19 +216,6 @@ impl Pool {
         }
     }
 
-    /// The run's tree runs again, or still does.
-    pub(crate) fn rest_failed(&mut self, step: &mut Step, id: RunId) {
-        match self.slumber_of(id).map(|(_, slumber)| (slumber.doze, slumber.depth)) {
-            Some((Doze::Falling, None)) => {
-                self.room.leaving -= 1;
-                self.is_awake(step, id);
-                self.keep_awake(step, id);
-            }
-            Some((Doze::Falling | Doze::Sinking, _)) => self.wake(step, id),
-            _ => {}
-        }
-    }
-
     /// Whether the run's tree stands and its connections are being looked for.
     pub(crate) fn is_checked(&self, id: RunId) -> bool {
         self.runs.contains_key(&id) && self.doze_of(id) == Some(Doze::Checking)
@@ -237,7 +226,7 @@ impl Pool {
         self.sleepers.checked.remove(&id);
         let now_ms = step.now.steady_ms;
         if is_connected {
-            return self.wake(step, id);
+            return self.wake(id);
         }
         let Pool { tenants, runs, releases, sleepers, room, actions, .. } = self;
         let tree = releases.tree_mut(tenants, &runs[&id], id);
@@ -261,7 +250,10 @@ impl Pool {
     pub(crate) fn consider_sleeper(&mut self, step: &mut Step, id: RunId) {
         match self.doze_of(id) {
             Some(Doze::Resting) => self.consider_resting(step, id),
-            Some(Doze::Breathing) => self.rest_again(id),
+            Some(Doze::Breathing) => {
+                self.set_doze(id, Doze::Falling);
+                self.rest_again(id);
+            }
             _ => self.clear_deadline(id),
         }
     }
@@ -286,7 +278,7 @@ impl Pool {
         if slumber.breathes && slumber.breath_due_ms <= now_ms {
             slumber.doze = Doze::Inhaling;
             self.clear_deadline(id);
-            return self.rouse(step, id, false);
+            return self.rouse(id, false);
         }
         self.schedule_slumber(step, id);
     }
@@ -295,7 +287,11 @@ impl Pool {
     pub(crate) fn sink(&mut self, id: RunId) {
         self.clear_deadline(id);
         self.set_doze(id, Doze::Sinking);
-        self.actions.push(Action::Rest { run: id, depth: Depth::PagedOut });
+        self.order_rest(id, Depth::PagedOut);
+    }
+
+    fn order_rest(&mut self, id: RunId, depth: Depth) {
+        self.actions.push(Action::Rest { run: id, depth });
     }
 
     /// Whether the run could be paged out now.
@@ -310,13 +306,11 @@ impl Pool {
         Some(after_ms.saturating_sub(self.idle_for_ms(step, id, Claim::After)))
     }
 
-    /// It has run for a moment. It sleeps as deep as before.
-    fn rest_again(&mut self, id: RunId) {
+    /// The sleeper has run for a moment, and is to sleep on, as deep as before.
+    pub(crate) fn rest_again(&mut self, id: RunId) {
         self.clear_deadline(id);
-        let Some((_, slumber)) = self.slumber_of(id) else { return };
-        slumber.doze = Doze::Falling;
-        let depth = slumber.depth.unwrap_or(Depth::Frozen);
-        self.actions.push(Action::Rest { run: id, depth });
+        let depth = self.slumber_of(id).and_then(|(_, slumber)| slumber.depth);
+        self.order_rest(id, depth.unwrap_or(Depth::Frozen));
     }
 
     /// The sleeper runs for a moment.

@@ -48,7 +48,7 @@ pub(crate) enum Wants {
 /// | `Starting` | perhaps | yes | `Started`, `Restored`, `StartFailed`, `Exited`, a stop |
 /// | `Probing` | yes | yes | `Ready`, `NotReady` (a stop), `Exited`, a stop |
 /// | `Ready` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop, the next release being ready (`Retired`) |
-/// | `Asleep` | yes | until its tree stands, and again when it is to wake (`slumber.rs`) | `Roused`, `RestFailed`, `Exited`, `MainEnded` (as a stop), a stop |
+/// | `Asleep` | yes | until its tree stands, and again when it is to wake (`slumber.rs`) | `Roused`, `RestFailed` and `Stirred` before its tree has stood for good, `Exited`, `MainEnded` (as a stop), a stop |
 /// | `Retired` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop |
 /// | `Stopping` | yes, or perhaps | yes, unless it slept when its stop began | `Exited`, `StartFailed`, a refusal or no end in time (back to `Ready` or `Retired`, or `Stranded`) |
 /// | `Stranded` | yes, or perhaps | yes | `Exited`, `StartFailed`, another stop, which `Started` and `Restored` begin, too |
@@ -284,10 +284,12 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// Of a run that ends for this reason; `None` if it ends by itself.
+    /// Of a run that is being ended for this reason; `None` if it ends by itself. What is ended as
+    /// crashed has not woken.
     pub fn of(reason: ExitReason) -> Option<Cause> {
         Some(match reason {
-            ExitReason::Crashed | ExitReason::ExitedClean => return None,
+            ExitReason::ExitedClean => return None,
+            ExitReason::Crashed => Cause::NotWoken,
             ExitReason::IdleKilled => Cause::Idle,
             ExitReason::LruEvicted => Cause::Evicted,
             ExitReason::Killed => Cause::Killed,

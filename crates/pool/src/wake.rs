@@ -34,11 +34,11 @@ impl Pool {
     /// The run is used now, and woken if it sleeps.
     pub(crate) fn wake_for_use(&mut self, step: &mut Step, id: RunId) {
         step.leases.touch(id, step.now.wall_ms);
-        self.wake(step, id);
+        self.wake(id);
     }
 
     /// The sleeper is wanted: it is woken as soon as it has room.
-    pub(crate) fn wake(&mut self, step: &mut Step, id: RunId) {
+    pub(crate) fn wake(&mut self, id: RunId) {
         let leaves = self.disposal.is_some();
         self.sleepers.is_not_checked(id);
         let Some((_, slumber)) = self.slumber_of(id) else { return };
@@ -49,7 +49,7 @@ impl Pool {
             _ if slumber.is_leaving() => {
                 slumber.doze = Doze::Rousing;
                 self.room.leaving -= 1;
-                self.stays_up(step, id);
+                self.stays_up(id);
             }
             _ => {
                 self.clear_deadline(id);
@@ -63,7 +63,7 @@ impl Pool {
     }
 
     /// The sleeper of the key has been given room.
-    pub(crate) fn wake_admitted(&mut self, step: &Step, key: &Key) {
+    pub(crate) fn wake_admitted(&mut self, key: &Key) {
         let Pool { tenants, sleepers, room, .. } = self;
         let Some(State::Asleep(run, slumber)) =
             tenants.get_mut(key).map(|tenant| &mut tenant.state)
@@ -74,15 +74,15 @@ impl Pool {
         sleepers.remove(run);
         room.asleep -= 1;
         let id = run.id;
-        self.stays_up(step, id);
+        self.stays_up(id);
     }
 
-    fn stays_up(&mut self, step: &Step, id: RunId) {
+    fn stays_up(&mut self, id: RunId) {
         self.looks.ask_no_more(id);
-        self.rouse(step, id, true);
+        self.rouse(id, true);
     }
 
-    pub(crate) fn rouse(&mut self, step: &Step, id: RunId, is_to_answer: bool) {
+    pub(crate) fn rouse(&mut self, id: RunId, is_to_answer: bool) {
         let slumber = match &mut self.tenant_of(id).state {
             State::Asleep(_, slumber) => Some(slumber),
             State::Stopping(_, stop) => stop.slumber.as_mut(),
@@ -90,7 +90,6 @@ impl Pool {
         };
         let Some(slumber) = slumber else { return };
         slumber.rouses += 1;
-        slumber.roused_ms = step.now.steady_ms;
         self.actions.push(Action::Rouse { run: id, is_to_answer });
     }
 
@@ -143,10 +142,12 @@ impl Pool {
         let is_wanted = !tenant.waiters.is_empty();
         tenant.state.change(|state| match state {
             State::Asleep(mut run, slumber) => {
-                if let Some(wake) = slumber.wake(id, now_ms) {
+                if let Some(wake) = slumber.wake(id) {
                     actions.push(wake);
                     run.wakefulness.since_ms = now_ms;
-                    run.begin_tenure(now_ms);
+                    if !slumber.is_restless {
+                        run.begin_tenure(now_ms);
+                    }
                 }
                 step.leases.reopen(id);
                 if is_wanted {
@@ -164,7 +165,7 @@ impl Pool {
     }
 
     /// Wakes a sleeper that this host leaves to the next one. It needs no room for that.
-    pub(crate) fn wake_to_leave(&mut self, step: &mut Step, id: RunId) {
+    pub(crate) fn wake_to_leave(&mut self, id: RunId) {
         self.clear_deadline(id);
         self.looks.ask_no_more(id);
         self.sleepers.is_not_checked(id);
@@ -175,14 +176,14 @@ impl Pool {
             self.room.cancel_wake(ticket);
         }
         if !is_under_way {
-            self.rouse(step, id, false);
+            self.rouse(id, false);
         }
     }
 
     /// It is awake, and let go of.
     pub(crate) fn wakes_to_leave(&mut self, step: &mut Step, id: RunId, slumber: &Slumber) {
         step.leases.reopen(id);
-        self.actions.extend(slumber.wake(id, step.now.steady_ms));
+        self.actions.extend(slumber.wake(id));
     }
 
     /// No tenant leaves its room for the sleeper of the key.
@@ -208,7 +209,7 @@ impl Pool {
         }
         let State::Stopping(_, stop) = &self.tree_of(id).state else { return };
         if stop.slumber.as_ref().is_some_and(|slumber| slumber.rouses == 0) {
-            self.rouse(step, id, false);
+            self.rouse(id, false);
         }
         let patience_ms = self.grace_ms(id);
         self.set_deadline(step, id, patience_ms);
@@ -217,8 +218,7 @@ impl Pool {
     /// A sleeper that is to be stopped runs, so it can be asked.
     fn is_awake_to_stop(&mut self, step: &mut Step, id: RunId) {
         let State::Stopping(_, stop) = &self.tree_of(id).state else { return };
-        let slumber = stop.slumber.as_ref();
-        let wake = slumber.and_then(|slumber| slumber.wake(id, step.now.steady_ms));
+        let wake = stop.slumber.as_ref().and_then(|slumber| slumber.wake(id));
         self.actions.extend(wake);
         self.announce_stop(step, id);
         self.ask(step, id);

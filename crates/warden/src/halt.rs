@@ -39,6 +39,8 @@ const LOOK_MAX_US: i64 = 5_000;
 pub struct Halted {
     /// The processes that were stopped, parents before their children.
     stopped: Vec<(Pid, u64)>,
+    /// Those that stand by a signal, whoever has sent it: another one lets them run.
+    pub by_signal: Vec<Pid>,
     members: HashSet<Pid>,
 }
 
@@ -46,6 +48,7 @@ struct Member {
     started_at_ticks: u64,
     /// It was stopped from here.
     is_ours: bool,
+    is_frozen: bool,
     state: State,
     /// The number of the look that saw it last.
     seen_at: usize,
@@ -182,7 +185,7 @@ impl Looks<'_> {
         };
         let is_stopped_now = may_stop && state == State::Runs;
         let is_ours = was_ours || is_stopped_now || planted(Bug::WakeContinuesAll);
-        let member = Member { started_at_ticks, is_ours, state, seen_at: self.taken };
+        let member = Member { started_at_ticks, is_ours, is_frozen, state, seen_at: self.taken };
         if self.members.insert(pid, member).is_none() {
             self.order.push(pid);
             self.has_grown = true;
@@ -208,7 +211,10 @@ impl Looks<'_> {
             Some((*pid, member.started_at_ticks))
         };
         let stopped = self.order.iter().filter_map(ours).collect();
-        Halted { stopped, members: self.members.keys().copied().collect() }
+        let is_by_signal = |it: &Member| it.state == State::Stands && !it.is_frozen;
+        let by_signal = self.members.iter().filter(|(_, member)| is_by_signal(member));
+        let by_signal = by_signal.map(|(pid, _)| *pid).collect();
+        Halted { stopped, by_signal, members: self.members.keys().copied().collect() }
     }
 }
 

@@ -71,7 +71,9 @@ impl Kept {
                 }
             }
             Report::Slept { run, depth, .. } => self.note_sleep(run, Some(depth)),
-            Report::Awake { run } => self.note_sleep(run, None),
+            Report::Awake { run } | Report::Stirred { run } | Report::SleepFailed { run, .. } => {
+                self.note_sleep(run, None);
+            }
             // Nothing was told of the run that its host's user would wait for the end of.
             Report::LaunchFailed { run, .. } => drop(self.runs.remove(&run)),
             _ => {}

@@ -59,6 +59,7 @@ mod sys;
 mod temporary;
 mod tree;
 mod tree_kill;
+mod vigil;
 mod visitors;
 mod walls;
 

@@ -55,6 +55,8 @@ pub enum Bug {
     FallLooksOnce,
     /// A process that had stopped by itself runs when its tree is woken.
     WakeContinuesAll,
+    /// A tree that sleeps and runs all the same is left alone.
+    NobodyKeepsVigil,
 }
 
 /// Whether the bug is there.

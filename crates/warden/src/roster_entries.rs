@@ -109,7 +109,8 @@ impl Keeper {
                     Ok(
                         rest @ (Report::Slept { .. }
                         | Report::SleepFailed { .. }
-                        | Report::Awake { .. }),
+                        | Report::Awake { .. }
+                        | Report::Stirred { .. }),
                     ) => reports.push(rest),
                     Ok(result) => self.result = Some(result),
                     // A keeper, which is the same program, sends no other packets.

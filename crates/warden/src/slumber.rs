@@ -3,12 +3,15 @@
 //! ```text
 //! awake ── Sleep ─► falling ── all stand ─► asleep ── Sleep deeper ─► sinking ──► asleep
 //!   ▲                  │ in time, or not       │                        │
-//!   └──────────────────┴────────── Wake ───────┴────────────────────────┘
+//!   └──────────────────┴── Wake, or it stirs ──┴────────────────────────┘
 //! ```
 //!
 //! A control group of the second version is frozen by the kernel (freezer.rs); what is not in one is
 //! stopped by signals (halt.rs). The freezer of the first version is not used: what it has frozen
 //! cannot be killed, so that whoever clears up after a lost host would have to thaw first.
+//!
+//! What was stopped by signals can be continued by anybody, itself included. It *stirs* then
+//! (vigil.rs): all of it is let run, and the host is told, which may order it to sleep once more.
 
 use std::os::fd::OwnedFd;
 
@@ -24,6 +27,7 @@ use crate::group::Groups;
 use crate::halt::{FALL_MS, Halted, halt};
 use crate::page_out::PageOut;
 use crate::tree::{Scope, descendants, stat_of};
+use crate::vigil::Vigil;
 
 /// The sleep of a keeper's tree.
 pub struct Slumber {
@@ -45,7 +49,8 @@ enum Stage {
     },
     Asleep {
         depth: Depth,
-        halted: Halted,
+        halted: Box<Halted>,
+        vigil: Vigil,
         sinking: Option<PageOut>,
     },
 }
@@ -81,6 +86,11 @@ impl Slumber {
 
     /// Goes on with what is under way.
     pub fn go_on(&mut self, groups: &Groups, link: Option<&OwnedFd>) -> Vec<Report> {
+        if let Stage::Asleep { vigil, .. } = &mut self.stage
+            && vigil.sees_it_run()
+        {
+            return self.stirs();
+        }
         match &mut self.stage {
             Stage::Awake | Stage::Asleep { sinking: None, .. } => Vec::new(),
             Stage::Falling { wanted, due_ms } => {
@@ -113,14 +123,25 @@ impl Slumber {
         canceled.into_iter().chain([Report::Awake { run: self.run }]).collect()
     }
 
-    /// The same, of a tree that is to end: nothing of its sleep is told any more.
+    /// The tree runs without an order.
+    fn stirs(&mut self) -> Vec<Report> {
+        self.rouse();
+        match self.unanswered {
+            0 => vec![Report::Stirred { run: self.run }],
+            // It was being paged out, and that it runs is the answer to the order to.
+            _ => self.failed(Errno::INTR),
+        }
+    }
+
+    /// The same as a wake, of a tree that is to end: nothing of its sleep is told any more.
     pub fn rouse(&mut self) {
         let stage = std::mem::replace(&mut self.stage, Stage::Awake);
         if matches!(stage, Stage::Awake) {
             return;
         }
         self.freezer.iter().for_each(Freezer::thaw);
-        if let Stage::Asleep { halted, .. } = stage {
+        if let Stage::Asleep { halted, vigil, .. } = stage {
+            drop(vigil);
             halted.resume(whole_tree());
         }
     }
@@ -142,17 +163,21 @@ impl Slumber {
         match &self.stage {
             Stage::Falling { due_ms, .. } => Some(due_ms.saturating_sub(clock::now_ms())),
             Stage::Asleep { sinking: Some(_), .. } => Some(0),
-            Stage::Awake | Stage::Asleep { .. } => None,
+            Stage::Asleep { vigil, .. } => vigil.remaining_ms(),
+            Stage::Awake => None,
         }
     }
 
     /// Stops what the kernel has not frozen: without a group everything, and else what has left it.
     fn halt(&mut self, wanted: Depth, groups: &Groups, link: Option<&OwnedFd>) -> Vec<Report> {
         let freezer = self.freezer.as_ref().filter(|_| !matches!(self.stage, Stage::Awake));
+        Vigil::forget_the_past();
         let halted = halt(whole_tree(), &|pid| freezer.is_some_and(|it| it.holds(pid)), link);
         match halted {
             Ok(halted) => {
-                self.stage = Stage::Asleep { depth: Depth::Frozen, halted, sinking: None };
+                let vigil = Vigil::over(&halted.by_signal);
+                let (depth, halted) = (Depth::Frozen, Box::new(halted));
+                self.stage = Stage::Asleep { depth, halted, vigil, sinking: None };
                 if wanted > Depth::Frozen { self.sink(groups) } else { self.slept(groups) }
             }
             Err(errno) => {

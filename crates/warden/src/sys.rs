@@ -4,7 +4,7 @@
 //! The warden and its keepers have exactly one thread each, which makes forking without executing
 //! sound: the child may do whatever the parent could.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_uint};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -281,6 +281,82 @@ pub fn wait_for(child: Pid) {
     while unsafe { libc::waitpid(child.as_raw_pid(), ptr::null_mut(), 0) } < 0
         && last_errno() == Errno::INTR
     {}
+}
+
+/// A child that was continued, and was not told of before; `None` if there is no other. One that has
+/// stopped since, or has ended, is none.
+pub fn continued_child() -> Option<Pid> {
+    let mut child = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WCONTINUED | libc::WNOHANG;
+    // SAFETY: the result is written to a place of the right type.
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, child.as_mut_ptr(), options) };
+    // SAFETY: all-zero bytes are a valid `siginfo_t`, with the pid 0, which the call leaves if there
+    // is no such child; else it fills in what is of a child.
+    (result == 0).then(|| child_id(unsafe { child.assume_init().si_pid() }))?
+}
+
+/// The CPU time of a process, threads that have ended included, in nanoseconds; `None` if there is no
+/// such process.
+pub fn cpu_time_ns(process: Pid) -> Option<u64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the result is written to a place of the right type.
+    let result = unsafe { libc::clock_gettime(cpu_clock_of(process), &raw mut time) };
+    (result == 0).then_some(time.tv_sec as u64 * NS_PER_S + time.tv_nsec as u64)
+}
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// The kernel's number for the clock that counts the CPU time of a process as its scheduler does.
+fn cpu_clock_of(process: Pid) -> libc::clockid_t {
+    const CPUCLOCK_SCHED: libc::clockid_t = 2;
+    (!process.as_raw_pid() << 3) | CPUCLOCK_SCHED
+}
+
+/// `SIGCHLD` comes, as of a child that has ended, when another process has used so much CPU time more.
+/// Nothing happens until that runs. Dropping it calls it off.
+#[derive(Debug)]
+pub struct CpuAlarm {
+    /// The kernel's number: the C library would add memory of its own, or a library.
+    timer: c_int,
+}
+
+impl CpuAlarm {
+    /// Fails where the kernel has no such timers, or the user as many as they may
+    /// (`RLIMIT_SIGPENDING`).
+    pub fn set(process: Pid, after_ns: u64) -> Result<CpuAlarm, Errno> {
+        let mut timer: c_int = 0;
+        // SAFETY: all-zero bytes are a valid `sigevent`.
+        let mut event: libc::sigevent = unsafe { MaybeUninit::zeroed().assume_init() };
+        (event.sigev_notify, event.sigev_signo) = (libc::SIGEV_SIGNAL, libc::SIGCHLD);
+        // SAFETY: the kernel reads the event, and writes the number to a place of its type.
+        let result = unsafe {
+            let (clock, event) = (cpu_clock_of(process), &raw const event);
+            libc::syscall(libc::SYS_timer_create, clock, event, &raw mut timer)
+        };
+        if result < 0 {
+            return Err(last_errno());
+        }
+        let alarm = CpuAlarm { timer };
+        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let after = libc::timespec {
+            tv_sec: (after_ns / NS_PER_S) as libc::time_t,
+            tv_nsec: (after_ns % NS_PER_S) as c_long,
+        };
+        let setting = libc::itimerspec { it_interval: at_once, it_value: after };
+        // SAFETY: the kernel reads the setting; the one before is not asked for.
+        let result = unsafe {
+            let (relative, before) = (0 as c_int, ptr::null_mut::<libc::itimerspec>());
+            libc::syscall(libc::SYS_timer_settime, timer, relative, &raw const setting, before)
+        };
+        if result < 0 { Err(last_errno()) } else { Ok(alarm) }
+    }
+}
+
+impl Drop for CpuAlarm {
+    fn drop(&mut self) {
+        // SAFETY: the call takes an integer; the timer has no other owner.
+        unsafe { libc::syscall(libc::SYS_timer_delete, self.timer) };
+    }
 }
 
 /// The CPU time of all descendants that were reaped, by this process or by their own parents, in

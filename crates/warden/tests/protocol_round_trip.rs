@@ -57,6 +57,7 @@ fn reports() -> Vec<Report> {
         Report::Slept { run: 5, depth: Depth::PagedOut, rss_bytes: 0 },
         Report::SleepFailed { run: 5, errno: -1 },
         Report::Awake { run: 5 },
+        Report::Stirred { run: 5 },
     ]);
     reports
 }

@@ -251,6 +251,7 @@ fn a_process_that_is_continued_from_outside_can_be_stopped_again() {
     assert_eq!(tenant.stdout.line(), "up");
     warden.let_sleep(1, Depth::Frozen);
     kill_process(tenant.pid, Signal::CONT).expect("it is there");
+    assert_eq!(warden.report_about(1), Report::Stirred { run: 1 });
     warden.wake(1);
     assert_eq!(warden.report_about(1), Report::Awake { run: 1 });
     warden.let_sleep(1, Depth::Frozen);

@@ -98,8 +98,14 @@ records! {
         LruEvict { run: RunId },
         /// The run sleeps, or sleeps deeper, and uses so much memory now.
         Sleep { run: RunId, depth: Depth, rss_bytes: u64 },
-        /// The run is awake, after so long; so deep it has slept.
-        Wake { run: RunId, duration_ms: u64, depth: Depth },
+        /// The run is awake, so long after it was told to; so deep it has slept.
+        Wake {
+            run: RunId,
+            duration_us: u64,
+            depth: Depth,
+            /// It could not be kept asleep.
+            by_itself: bool,
+        },
         /// The usage of the run's process tree so far.
         Observation { run: RunId, cpu_ms: u64, rss_bytes: u64, at_ms: u64 },
         /// The run's processes have ended.

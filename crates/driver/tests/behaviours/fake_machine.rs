@@ -175,6 +175,9 @@ impl Machine for FakeMachine {
     fn steady_ms(&self) -> u64 {
         *self.steady_ms.borrow()
     }
+    fn precise_us(&self) -> u64 {
+        1_000 * self.steady_ms()
+    }
     fn wall_ms(&self) -> u64 {
         EPOCH_MS + self.steady_ms()
     }

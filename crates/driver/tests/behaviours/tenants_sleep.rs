@@ -292,3 +292,39 @@ async fn short_memory_pages_sleepers_out() {
         "{records:?}"
     );
 }
+
+#[tokio::test]
+async fn one_that_runs_without_an_order_is_laid_to_rest_again() {
+    let mut harness = harness_with(sleep());
+    let run = sleeping(&mut harness).await;
+    harness.rested(run, Rest::Stirred).await;
+    assert_eq!(harness.rests(), [(run.0, Some(Depth::Frozen))]);
+    harness.rested(run, SLEPT).await;
+    harness.ensure("a");
+    harness.run_tasks().await;
+    assert_eq!(harness.rests(), [(run.0, None)]);
+    // It was on its way when the order was given.
+    harness.rested(run, Rest::Stirred).await;
+    harness.rested(run, Rest::Awake).await;
+    harness.rested(run, Rest::Stirred).await;
+    assert_eq!(harness.rests(), []);
+    assert_eq!(harness.record_names(), ["Wake", "Settle"]);
+    assert!(harness.driver.directory.acquire("a").is_some());
+}
+
+#[tokio::test]
+async fn how_long_a_wake_took_is_told() {
+    let mut harness = harness_with(sleep());
+    let run = sleeping(&mut harness).await;
+    harness.ensure("a");
+    harness.pass(7).await;
+    harness.rested(run, Rest::Awake).await;
+    let records = harness.records();
+    assert!(
+        matches!(
+            records[..],
+            [Record::Wake { duration_us: 7_000, by_itself: false, .. }, Record::Settle { .. }]
+        ),
+        "{records:?}"
+    );
+}

@@ -30,6 +30,11 @@ fn raw_ms() -> u64 {
     origin().elapsed().as_millis() as u64
 }
 
+/// The same in microseconds: to measure how long something took.
+pub fn precise_us() -> u64 {
+    origin().elapsed().as_micros() as u64
+}
+
 /// The state of the steady clock: all times in milliseconds since the first reading.
 #[derive(Clone, Copy, Debug)]
 struct Steady {

@@ -70,7 +70,7 @@ pub struct Launched {
     pub rests: mpsc::UnboundedReceiver<Rest>,
 }
 
-/// What has come of an order to sleep or to wake.
+/// What has come of an order to sleep or to wake, or has become of a tree that slept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// No process of the tree runs any more.
@@ -80,10 +80,12 @@ pub enum Rest {
         /// The memory that it has in RAM.
         rss_bytes: u64,
     },
-    /// It could not be made to stand, and runs on; the number is the operating system's.
+    /// It could not be made to stand, or to stand on, and runs; the number is the operating system's.
     Failed { errno: i32 },
     /// It runs.
     Awake,
+    /// It runs without an order, after it has slept. Answers none.
+    Stirred,
 }
 
 #[derive(Clone, Copy, Debug)]

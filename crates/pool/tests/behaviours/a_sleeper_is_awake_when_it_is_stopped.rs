@@ -11,7 +11,7 @@ fn a_kill_wakes_it_asks_it_and_is_answered_with_its_end() {
     assert!(rouses(&actions, run) && !asks_to_stop(&actions, run));
     bench.pass(2);
     let actions = bench.fact(run, Fact::Roused);
-    let wake = Event::Wake { run, duration_ms: 2, depth: Depth::Frozen };
+    let wake = Event::Wake { run, depth: Depth::Frozen, by_itself: false };
     assert_eq!(events(&actions), [wake]);
     assert!(asks_to_stop(&actions, run));
     let actions = bench.exit(run);
@@ -54,7 +54,7 @@ fn an_idle_stop_tells_the_wake_before() {
     assert_eq!(bench.now.steady_ms, 5_000);
     bench.pass(1);
     let actions = bench.fact(run, Fact::Roused);
-    let wake = Event::Wake { run, duration_ms: 1, depth: Depth::PagedOut };
+    let wake = Event::Wake { run, depth: Depth::PagedOut, by_itself: false };
     assert_eq!(events(&actions), [wake, Event::IdleKill { run, idle_ms: 5_001 }]);
     assert!(asks_to_stop(&actions, run));
 }

@@ -3,8 +3,8 @@
 use crate::support::*;
 use pool::*;
 
-fn woke(run: RunId, duration_ms: u64, depth: Depth) -> Event {
-    Event::Wake { run, duration_ms, depth }
+fn woke(run: RunId, depth: Depth) -> Event {
+    Event::Wake { run, depth, by_itself: false }
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn a_call_gets_the_same_tenant_when_it_answers() {
     assert_eq!(actions, [], "it is being woken already");
     bench.pass(3);
     let actions = bench.fact(run, Fact::Roused);
-    assert_eq!(events(&actions), [woke(run, 3, Depth::Frozen)]);
+    assert_eq!(events(&actions), [woke(run, Depth::Frozen)]);
     for call in [call, other] {
         assert_eq!(answer(&actions, call), Some(&Outcome::Tenant(run)));
     }
@@ -59,14 +59,17 @@ fn the_depth_that_it_wakes_from_is_told() {
     bench.fact(run, paged_out());
     bench.touch("a");
     let actions = bench.fact(run, Fact::Roused);
-    assert_eq!(events(&actions), [woke(run, 0, Depth::PagedOut)]);
+    assert_eq!(events(&actions), [woke(run, Depth::PagedOut)]);
 }
 
 #[test]
-fn one_that_runs_again_as_it_cannot_be_paged_out_is_awake() {
+fn one_that_cannot_be_frozen_again_is_awake() {
     let mut bench = Bench::new(sleepy());
     let run = bench.asleep("a");
     bench.tick_when_due();
+    for _ in 0..3 {
+        assert!(rests(&bench.fact(run, Fact::RestFailed), run, Depth::Frozen));
+    }
     assert!(wakes(&bench.fact(run, Fact::RestFailed), run));
 }
 
@@ -132,7 +135,7 @@ fn a_deploy_beside_it_wakes_nothing_until_the_new_release_serves() {
     bench.process(next);
     assert!(rouses(&bench.fact(next, Fact::Ready), run));
     let actions = bench.fact(run, Fact::Roused);
-    assert_eq!(events(&actions), [woke(run, 0, Depth::Frozen)]);
+    assert_eq!(events(&actions), [woke(run, Depth::Frozen)]);
     assert!(asks_to_stop(&actions, run));
     assert_eq!(exit_reason(&bench.exit(run)), Some(ExitReason::Replaced));
 }
@@ -144,7 +147,7 @@ fn the_host_that_leaves_wakes_it_for_the_next_one() {
     let (call, actions) = bench.detach();
     assert!(rouses(&actions, run) && !lets_go(&actions, run));
     let actions = bench.fact(run, Fact::Roused);
-    assert_eq!(events(&actions), [woke(run, 0, Depth::Frozen)]);
+    assert_eq!(events(&actions), [woke(run, Depth::Frozen)]);
     assert!(lets_go(&actions, run));
     assert_eq!(answer(&actions, call), Some(&Outcome::Done));
 }

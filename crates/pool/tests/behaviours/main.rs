@@ -19,6 +19,7 @@ mod a_running_process_can_be_adopted;
 mod a_sleeper_breathes;
 mod a_sleeper_is_awake_when_it_is_stopped;
 mod a_sleeper_is_woken;
+mod a_sleeper_stirs;
 mod a_snapshot_comes_back_ready;
 mod a_start_that_is_called_off_is_told_as_such;
 mod a_stolen_port_is_not_the_keys_failure;

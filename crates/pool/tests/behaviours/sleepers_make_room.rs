@@ -124,7 +124,7 @@ fn beyond_the_most_that_may_sleep_the_least_recently_active_is_stopped() {
     let actions = bench.falls_asleep(run);
     assert!(rouses(&actions, older), "{actions:?}");
     let told = events(&bench.fact(older, Fact::Roused));
-    let wake = Event::Wake { run: older, duration_ms: 0, depth: Depth::Frozen };
+    let wake = Event::Wake { run: older, depth: Depth::Frozen, by_itself: false };
     assert_eq!(told, [wake, Event::LruEvict { run: older }]);
     assert_eq!(exit_reason(&bench.exit(older)), Some(ExitReason::LruEvicted));
 }

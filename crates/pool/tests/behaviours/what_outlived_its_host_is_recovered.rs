@@ -245,6 +245,23 @@ fn one_that_was_being_ended_keeps_its_keys_place_until_it_has() {
 }
 
 #[test]
+fn one_that_was_killed_as_it_had_not_woken_has_crashed_and_the_signal_was_the_hosts() {
+    let part = Part::Ends { reason: ExitReason::Crashed, within_ms: 600 };
+    let mut bench = Bench::new(config());
+    let (run, _) = bench.recover("a", Recovered { part, ..FOUND });
+    let exit = Exit { signal: Some(9), ..Exit::default() };
+    let told = events(&bench.fact(run, Fact::Exited(exit)));
+    let expected = Event::Exit {
+        run,
+        exit_code: None,
+        signal: None,
+        reason: ExitReason::Crashed,
+        out_of_memory: None,
+    };
+    assert_eq!(told.last(), Some(&expected));
+}
+
+#[test]
 fn one_that_never_was_ready_does_not_count_as_running() {
     let part = Part::Ends { reason: ExitReason::Killed, within_ms: 600 };
     let mut bench = Bench::new(config());

@@ -270,6 +270,7 @@ impl Book {
             }
             Fact::Rested { .. }
             | Fact::RestFailed
+            | Fact::Stirred
             | Fact::Roused
             | Fact::RouseFailed
             | Fact::Activity { .. }

@@ -75,6 +75,8 @@ pub struct Faults {
     pub rest_fails: u64,
     /// A sleeper does not wake.
     pub rouse_fails: u64,
+    /// A sleeper is continued by something else than an order.
+    pub stirs: u64,
     /// A tenant does something by itself.
     pub active: u64,
 }
@@ -155,6 +157,7 @@ impl Rules {
         self.faults.rest_fails = rng.pick(&[0, 0, 10, 40]);
         self.faults.rouse_fails = rng.pick(&[0, 0, 10, 40]);
         self.faults.active = rng.pick(&[0, 0, 20, 60]);
+        self.faults.stirs = rng.pick(&[0, 0, 30, 90]);
         self
     }
 
@@ -200,6 +203,7 @@ impl Faults {
             races: percent(&[0, 10, 40]),
             rest_fails: 0,
             rouse_fails: 0,
+            stirs: 0,
             active: 0,
         }
     }

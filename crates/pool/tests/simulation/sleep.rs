@@ -13,6 +13,11 @@ use pool::{
 /// that hang until the world mends are not told apart.
 const ROW_LASTS_MS: u64 = 100_000;
 
+/// A sleeper that runs without an order more often than so within so long is not laid to rest again,
+/// and does not sleep for so long.
+const STIRS_MAX: usize = 3;
+const STIRS_WITHIN_MS: u64 = 60_000;
+
 #[derive(Debug, Default)]
 pub struct SleepRecord {
     /// From the first order to rest until it is awake; or to its end, if it is stopped.
@@ -31,8 +36,6 @@ pub struct SleepRecord {
     /// The last order to rest found it running; its connections are looked for once it stands.
     falls: bool,
     is_checked: bool,
-    /// When it was told to run last.
-    roused_ms: u64,
     /// When it was woken last.
     pub woken_ms: u64,
     /// Somebody wants it.
@@ -55,6 +58,11 @@ pub struct SleepRecord {
     fell: Touch,
     /// When it last came to rest.
     rested_ms: u64,
+    /// When it has run without an order: the times since the first of them that still counts.
+    stirs_ms: Vec<u64>,
+    stirred_step: u64,
+    /// Until then it is not to sleep.
+    restless_until_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +78,9 @@ impl RunRecord {
                 self.sleep.is_roomless |= self.sleep.told.is_none();
                 self.sleep.told = Some(*depth);
             }
-            Event::Wake { .. } => {
+            Event::Wake { by_itself, .. } => {
                 self.sleep.told = None;
-                if !self.sleep.sleeps {
+                if !self.sleep.sleeps && !by_itself {
                     self.sleep.woken_ms = now_ms;
                 }
             }
@@ -84,6 +92,34 @@ impl RunRecord {
         self.sleep.answered_ms = now_ms;
         (self.sleep.sleeps, self.sleep.is_roomless, self.sleep.wanted) = (false, false, false);
         self.in_service = true;
+    }
+
+    fn stirs(&mut self, now_ms: u64, step: u64) {
+        let sleep = &mut self.sleep;
+        sleep.stirred_step = step;
+        let is_old = sleep.stirs_ms.first().is_some_and(|first| now_ms - first >= STIRS_WITHIN_MS);
+        if is_old {
+            sleep.stirs_ms.clear();
+        }
+        sleep.stirs_ms.push(now_ms);
+        if sleep.is_restless() {
+            sleep.restless_until_ms = now_ms + STIRS_WITHIN_MS;
+        }
+        if sleep.told.is_none() {
+            sleep.kept_ms = Some(now_ms);
+            self.awakes(now_ms);
+        }
+    }
+}
+
+impl SleepRecord {
+    fn is_restless(&self) -> bool {
+        self.stirs_ms.len() > STIRS_MAX
+    }
+
+    /// That it runs without an order would be told: it stands, and was not told to run since.
+    pub fn could_stir(&self) -> bool {
+        (self.stands, self.rouses) == (true, 0)
     }
 }
 
@@ -148,7 +184,6 @@ impl Book {
     }
 
     pub fn sleep_action(&mut self, action: &Action) {
-        let now_ms = self.now.steady_ms;
         match action {
             Action::WatchBacklogs { on } => self.watches_backlogs = *on,
             _ => self.relieved_step = self.step,
@@ -172,7 +207,6 @@ impl Book {
             }
             Action::Rouse { is_to_answer, .. } => {
                 (sleep.rouses, sleep.is_to_answer) = (sleep.rouses + 1, *is_to_answer);
-                sleep.roused_ms = now_ms;
                 sleep.is_roomless &= !*is_to_answer;
             }
             _ => {}
@@ -192,19 +226,17 @@ impl Book {
                 run.rss_bytes = *rss_bytes;
                 (sleep.rests, sleep.stands) = (sleep.rests - 1, sleep.rouses == 0);
                 sleep.rested_ms = now_ms;
-                sleep.is_checked = sleep.falls && sleep.stands && !sleep.wanted;
+                let has_fallen = std::mem::take(&mut sleep.falls) && sleep.stands;
+                sleep.is_checked |= has_fallen && !sleep.wanted;
             }
-            Fact::RestFailed => {
-                (sleep.rests, sleep.stands) = (sleep.rests - 1, false);
-                if sleep.rouses > 0 || is_ending {
-                    return;
-                }
-                match sleep.told {
-                    None => {
-                        sleep.kept_ms = Some(now_ms);
-                        run.awakes(now_ms);
-                    }
-                    Some(_) => sleep.wanted = true,
+            Fact::RestFailed | Fact::Stirred => {
+                sleep.rests -= u32::from(matches!(fact, Fact::RestFailed));
+                sleep.stands = false;
+                if sleep.rouses == 0 && !is_ending {
+                    run.stirs(now_ms, step);
+                    // A look that goes on may have seen it before.
+                    self.looked_at
+                        .retain(|(looked_at, was_checked)| *looked_at != id || !*was_checked);
                 }
             }
             Fact::Roused => {
@@ -302,6 +334,19 @@ impl World<'_> {
             Fact::Rested { depth, rss_bytes: self.rng.below(3) }
         };
         self.plan_answer(run, fact);
+        if self.rng.chance(self.faults.stirs) {
+            let after_ms = self.rng.delay_ms() + self.rng.delay_ms();
+            self.plan(after_ms, Happening::Stir(run));
+        }
+    }
+
+    /// Something continues the tree of a run.
+    pub(super) fn stir(&mut self, run: RunId) -> Verdict {
+        let is_noticed = |run: &RunRecord| !run.over && !run.let_go && run.sleep.could_stir();
+        match self.book.run(run).is_some_and(is_noticed) {
+            true => self.tell(run, Fact::Stirred),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn rouse(&mut self, run: RunId) {
@@ -379,6 +424,12 @@ fn a_sleeper_is_too_many(book: &Book, run: &RunRecord, stopped: &[(RunId, ExitRe
     let asleep = || book.alive().filter(|run| run.is_asleep() && run.sleep.is_roomless);
     let evicted = stopped.iter().filter(|(_, reason)| *reason == ExitReason::LruEvicted).count();
     let is_surplus = asleep().count() >= max_asleep + evicted;
+    let is_restless = run.sleep.stirred_step == book.step && run.sleep.is_restless();
+    if is_restless {
+        return holds(!has_free_room(book) && !run.sleep.wanted && !book.is_kept(run.key), || {
+            format!("{run:?} could be awake, and is stopped")
+        });
+    }
     holds((is_surplus || book.is_short) && !run.sleep.wanted && !book.is_kept(run.key), || {
         format!("{run:?} is stopped, and is not one too many")
     })?;
@@ -434,10 +485,10 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
                 format!("{run:?} is told to sleep as {depth:?}")
             })
         }
-        Action::Emit(Event::Wake { run, depth, duration_ms }) => {
+        Action::Emit(Event::Wake { run, depth, by_itself }) => {
             let run = run_of(run)?;
-            let true_ms = book.now.steady_ms - run.sleep.roused_ms;
-            let is_right = run.sleep.told == Some(*depth) && true_ms == *duration_ms;
+            let is_right =
+                run.sleep.told == Some(*depth) && *by_itself <= (run.sleep.restless_until_ms > 0);
             holds(is_right && is_running(run), || format!("{action:?} of {run:?}"))
         }
         Action::Stop { run, stage: pool::StopStage::Ask } => {
@@ -482,6 +533,9 @@ fn a_fall_is_allowed(book: &Book, leases: &SharedLeases, run: &RunRecord, depth:
     holds(awake_ms >= sleep.min_awake_ms, || {
         format!("{run:?} falls asleep, and is awake for {awake_ms} ms")
     })?;
+    holds(now_ms >= run.sleep.restless_until_ms, || {
+        format!("{run:?} falls asleep, and could not be kept so")
+    })?;
     let kept_ms = run.sleep.kept_ms.map_or(u64::MAX, |kept_ms| now_ms - kept_ms);
     holds(kept_ms >= book.config.sweep_interval_ms, || {
         format!("{run:?} falls asleep, and was kept awake {kept_ms} ms ago")
@@ -501,16 +555,22 @@ fn a_sleeper_sinks_in_time(
     let is_time = after_ms.is_some_and(|after_ms| idle_ms >= after_ms) || book.is_short;
     let sinks = run.sleep.stands && depth == Depth::PagedOut && is_time;
     let breathes = is_running(run) && run.sleep.told == Some(depth);
-    let may =
-        run.is_asleep() && !run.sleep.wanted && (sinks || breathes || run.sleep.told.is_some());
+    let has_stirred = run.sleep.stirred_step == book.step;
+    let waits = run.sleep.wanted || run.sleep.is_doubtful || book.is_kept(run.key);
+    let may_wait = !run.sleep.wanted || has_stirred;
+    holds(!has_stirred || waits || !run.sleep.is_restless(), || {
+        format!("{run:?} cannot be kept asleep, and is to rest as {depth:?}")
+    })?;
+    let may = run.is_asleep() && may_wait && (sinks || breathes || run.sleep.told.is_some());
     holds(may && (sinks || !run.sleep.stands), || format!("{run:?} is to rest as {depth:?}"))
 }
 
 fn a_rouse_has_a_reason(book: &Book, run: &RunRecord, is_to_answer: bool) -> Verdict {
     let breathes = sleep_of(&book.config).is_some_and(|sleep| sleep.outgoing == Outgoing::Breathe);
     let SleepRecord { wanted, is_doubtful, told, has_outgoing, .. } = run.sleep;
+    let is_restless = run.sleep.stirred_step == book.step && run.sleep.is_restless();
     let may = match is_to_answer {
-        true => run.is_asleep() && (wanted || is_doubtful || told.is_none()),
+        true => run.is_asleep() && (wanted || is_doubtful || told.is_none() || is_restless),
         // A stop that nobody was told of is noticed after the step.
         false => {
             let breathes = breathes && has_outgoing;
@@ -529,6 +589,7 @@ fn a_host_short_of_memory_is_relieved(book: &Book) -> Verdict {
 /// Looks at everything after a step.
 pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
     what_is_in_use_runs(book)?;
+    what_stirs_is_dealt_with_at_once(book)?;
     a_host_short_of_memory_is_relieved(book)?;
     no_more_sleep_than_may(book)?;
     a_sleeper_that_is_wanted_takes_free_room(book)?;
@@ -542,6 +603,16 @@ fn what_is_in_use_runs(book: &Book) -> Verdict {
     holds(wrong.is_none(), || format!("{wrong:?} is handed out, and does not run"))
 }
 
+/// It is to rest, or to run, or to end, without waiting for anybody to leave.
+fn what_stirs_is_dealt_with_at_once(book: &Book) -> Verdict {
+    let has_stirred = |run: &&RunRecord| run.sleep.stirred_step == book.step;
+    let left = book.alive().filter(has_stirred).find(|run| {
+        let SleepRecord { rests, rouses, .. } = run.sleep;
+        run.is_asleep() && (rests, rouses) == (0, 0) && !book.disposed
+    });
+    holds(left.is_none(), || format!("{left:?} runs, and is left alone"))
+}
+
 fn no_more_sleep_than_may(book: &Book) -> Verdict {
     let Some(sleep) = sleep_of(&book.config) else { return Ok(()) };
     let asleep = book.alive().filter(|run| run.is_asleep() && run.sleep.is_roomless);
@@ -550,11 +621,13 @@ fn no_more_sleep_than_may(book: &Book) -> Verdict {
 }
 
 fn a_sleeper_that_is_wanted_takes_free_room(book: &Book) -> Verdict {
-    let is_free = book.with_room().count() < book.config.max_concurrent;
-    // Which keys wait at the gate, with room, is not known.
-    let known = book.config.gate.width.is_none();
-    let waker = book.wakers().next().filter(|_| is_free && known);
+    let waker = book.wakers().next().filter(|_| has_free_room(book));
     holds(waker.is_none(), || format!("{waker:?} is wanted, and there is room"))
+}
+
+/// Which keys wait at a gate, with room, is not known.
+fn has_free_room(book: &Book) -> bool {
+    book.with_room().count() < book.config.max_concurrent && book.config.gate.width.is_none()
 }
 
 fn backlogs_of_sleepers_are_watched(book: &Book) -> Verdict {
@@ -582,6 +655,7 @@ fn an_unused_tenant_falls_asleep_in_time(
         let idle_ms = book.idle_ms(run, leases.touched(run.id));
         let looked_ms = [
             run.ready_ms.max(run.sleep.woken_ms) + sleep.min_awake_ms,
+            run.sleep.restless_until_ms,
             book.looked_ms.unwrap_or(0),
             run.sleep.answered_ms,
             run.sleep.kept_ms.unwrap_or(0),
@@ -601,8 +675,9 @@ fn an_unused_tenant_falls_asleep_in_time(
 fn an_idle_sleeper_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
     let now_ms = book.now.steady_ms;
     let resting = book.alive().filter(|run| {
-        let SleepRecord { stands, told, wanted, rests, rouses, .. } = run.sleep;
-        run.is_asleep() && told.is_some() && stands && !wanted && (rests, rouses) == (0, 0)
+        let SleepRecord { stands, told, wanted, is_checked, rests, rouses, .. } = run.sleep;
+        let is_still = stands && (rests, rouses) == (0, 0);
+        run.is_asleep() && told.is_some() && is_still && !wanted && !is_checked
     });
     let resting = resting.filter(|run| !run.idleness.is_asked && !book.is_warm(run));
     for run in resting.filter(|run| !book.is_kept(run.key) && !book.disposed) {

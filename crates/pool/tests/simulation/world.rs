@@ -52,6 +52,8 @@ pub enum Happening {
     Abandon,
     Abort(CallId),
     Fact(RunId, Fact),
+    /// Something continues the tree of a run, if that sleeps.
+    Stir(RunId),
     /// It is seen which runs have open connections.
     Look,
     /// The snapshot driver answers for a key.
@@ -247,6 +249,7 @@ impl<'l> World<'l> {
             Happening::Abandon => self.handle(Input::Abandon),
             Happening::Abort(call) => self.abort(call),
             Happening::Fact(run, fact) => self.tell(run, fact),
+            Happening::Stir(run) => self.stir(run),
             Happening::Look => self.see_connections(),
             Happening::Image(key) => self.snapshot_driver_answers(key),
             Happening::Restore(run, key) => self.restore_is_taken(run, key),

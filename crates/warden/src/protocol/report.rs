@@ -16,6 +16,7 @@ const TAG_PREDECESSOR_GONE: u8 = 9;
 const TAG_SLEPT: u8 = 10;
 const TAG_SLEEP_FAILED: u8 = 11;
 const TAG_AWAKE: u8 = 12;
+const TAG_STIRRED: u8 = 13;
 
 const HAS_EXIT_CODE: u8 = 1;
 const HAS_SIGNAL: u8 = 2;
@@ -67,7 +68,8 @@ pub enum Report {
         /// The memory that it has in RAM.
         rss_bytes: u64,
     },
-    /// The tree could not be made to stand, or was woken before it did (`ECANCELED`), and runs on.
+    /// The tree could not be made to stand, was woken before it did (`ECANCELED`), or was continued by
+    /// something else while it was paged out (`EINTR`). It runs.
     SleepFailed {
         /// Which start.
         run: u64,
@@ -76,6 +78,11 @@ pub enum Report {
     },
     /// The tree runs.
     Awake {
+        /// Which start.
+        run: u64,
+    },
+    /// The tree, which has slept, runs without an order: something else has continued it.
+    Stirred {
         /// Which start.
         run: u64,
     },
@@ -131,6 +138,7 @@ impl Report {
             | Report::Slept { run, .. }
             | Report::SleepFailed { run, .. }
             | Report::Awake { run }
+            | Report::Stirred { run }
             | Report::Found { run, .. } => run,
             Report::FoundListener { slot } => slot,
             Report::RosterEnd { .. }
@@ -174,6 +182,7 @@ impl Report {
                 put(&mut packet, 16, errno.to_le_bytes());
             }
             Report::Awake { .. } => packet[0] = TAG_AWAKE,
+            Report::Stirred { .. } => packet[0] = TAG_STIRRED,
             Report::Found { pid, keeper_pid, group, marks, .. } => {
                 (packet[0], packet[1], packet[2]) = (TAG_FOUND, marks.to_byte(), marks.detail);
                 put(&mut packet, 16, pid.to_le_bytes());
@@ -229,10 +238,11 @@ impl Report {
                 require_zero(packet, 20..REPORT_BYTES)?;
                 Ok(Report::SleepFailed { run, errno: pid.cast_signed() })
             }
-            TAG_AWAKE => {
+            tag @ (TAG_AWAKE | TAG_STIRRED) => {
                 require_zero(packet, 1..2)?;
                 require_zero(packet, 16..REPORT_BYTES)?;
-                Ok(Report::Awake { run })
+                let is_ordered = tag == TAG_AWAKE;
+                Ok(if is_ordered { Report::Awake { run } } else { Report::Stirred { run } })
             }
             TAG_FOUND => {
                 let marks = Marks::from_bytes(packet[1], packet[2])?;

@@ -158,6 +158,7 @@ impl Link {
             }
             Report::SleepFailed { run, errno } => self.rested(run, Rest::Failed { errno }),
             Report::Awake { run } => self.rested(run, Rest::Awake),
+            Report::Stirred { run } => self.rested(run, Rest::Stirred),
             Report::Yield { pid } => self.notice(Notice::Yield { pid }),
             Report::Fenced { .. } => self.notice(Notice::Fenced),
             Report::PredecessorGone => self.notice(Notice::PredecessorGone),
@@ -361,11 +362,12 @@ mod tests {
             Report::SleepFailed { run: 7, errno: 4 },
         );
         let of_another = Report::Awake { run: 8 };
-        let reports = [slept, of_another, failed, Report::Awake { run: 7 }];
+        let (stirred, awake) = (Report::Stirred { run: 7 }, Report::Awake { run: 7 });
+        let reports = [slept, of_another, stirred, failed, awake];
         reports.into_iter().for_each(|report| link.pass_on(report));
-        let told = [(); 3].map(|()| launched.rests.try_recv().unwrap());
+        let told = [(); 4].map(|()| launched.rests.try_recv().unwrap());
         let slept = Rest::Slept { depth: Depth::PagedOut, rss_bytes: 9 };
-        assert_eq!(told, [slept, Rest::Failed { errno: 4 }, Rest::Awake]);
+        assert_eq!(told, [slept, Rest::Stirred, Rest::Failed { errno: 4 }, Rest::Awake]);
         assert!(launched.rests.try_recv().is_err());
         for packet in [Packet::Sleep(Depth::Frozen), Packet::Wake] {
             packet.send(link.socket.get_ref(), 7).unwrap();
