@@ -154,6 +154,7 @@ async fn who_asks_while_it_is_found_out_waits_and_nothing_is_asked_twice() {
     harness.driver.recover(1_000);
     harness.run_tasks().await;
     assert!(harness.record_names().is_empty());
+    assert_eq!(harness.machine.engine.recoveries.load(Ordering::Relaxed), 1);
     harness.finds(Err(NotRecovered::InUse { pid: 7 })).await;
     let refusal = Refusal::InUse { pid: 7, version: None };
     assert_eq!(answer(&harness.records(), 1_000), Some(&Outcome::Refused(refusal)));
