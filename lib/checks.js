@@ -383,6 +383,26 @@ export function assertKey(key) {
   if (problem !== undefined) throw invalidKey(key, problem);
 }
 
+const OCTET = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
+const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`);
+
+/**
+ * The version of an IP address without a zone, as `isIP` of `node:net` has it; 0 if it is none. To
+ * load `node:net` takes Bun 7 ms.
+ * @param {string} text
+ * @returns {0 | 4 | 6}
+ */
+export function ipVersion(text) {
+  if (IPV4.test(text)) return 4;
+  // An IPv4 address at the end stands for two groups of the eight.
+  const ofGroups = text.replace(/(?<=:)[^:]*\.[^:]*$/, (end) => (IPV4.test(end) ? '0:0' : end));
+  const halves = ofGroups.split('::');
+  const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
+  const isComplete = halves.length === 1 ? groups.length === 8 : groups.length < 8;
+  const isValid = halves.length <= 2 && groups.every((group) => /^[\da-f]{1,4}$/i.test(group));
+  return isComplete && isValid ? 6 : 0;
+}
+
 /** More keys than a runtime remembers. */
 const MAX_KEYS = 1_000_000;
 

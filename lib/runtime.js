@@ -9,7 +9,7 @@ import { readAdoption, readOptions, readReplacement, signalOf } from './options.
 import { foreignProcess, isBarePid, usable } from './tenant/processes.js';
 import { createReplacements } from './tenant/replacements.js';
 import { createTenants } from './tenant/tenants.js';
-import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
+import { createCounts, metricsOf, statusesOf, steadyMs } from './observe/telemetry.js';
 
 /** @typedef {import('../index.js').Runtime} Runtime */
 
@@ -158,7 +158,7 @@ export function createRuntime(options) {
    */
   function close() {
     isClosed = true;
-    counts.closedAt = performance.now();
+    counts.closedAt = steadyMs();
     native.close();
     core.tracing?.close();
     calls.resolveAll();

@@ -57,6 +57,7 @@ pub fn open_runtime<'env>(
         })
     })?;
     environment::add(env, &driver)?;
+    driver.begin_to_recover();
     let mut functions = Functions::new(env, driver)?;
     functions.call_functions()?;
     functions.process_functions()?;

@@ -1,6 +1,7 @@
 // How long a host that was killed is missed: with a hundred tenants that outlive it, from the start of
 // the next host until each has answered a request through its gateway. Beside it, in turn, what the
-// engine takes for an empty program, and for a host that nothing has outlived until it listens.
+// engine takes for an empty program, for an empty module in a file, as a host is one, and for a host
+// that nothing has outlived until it listens.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -48,9 +49,18 @@ async function measure(engine: 'node' | 'bun', place: string, root: string): Pro
   let host = start(true, port);
   await listening(host);
   await Promise.all(keys.map((key) => answered(port, key)));
-  const times = { empty: [] as number[], alone: [] as number[], back: [] as number[] };
+  const emptyModule = join(place, 'empty.mjs');
+  writeFileSync(emptyModule, '');
+  const run = (...args: string[]) => ended(spawn(engine, args, { stdio: 'ignore' }));
+  const times: Record<'empty' | 'module' | 'alone' | 'back', number[]> = {
+    empty: [],
+    module: [],
+    alone: [],
+    back: [],
+  };
   for (let round = 0; round < ROUNDS; round += 1) {
-    times.empty.push(await timed(() => ended(spawn(engine, ['-e', '0'], { stdio: 'ignore' }))));
+    times.empty.push(await timed(() => run('-e', '0')));
+    times.module.push(await timed(() => run(emptyModule)));
     const otherPort = await freePort();
     let other: ChildProcess | undefined;
     times.alone.push(await timed(() => listening((other = start(false, otherPort)))));
@@ -65,15 +75,14 @@ async function measure(engine: 'node' | 'bun', place: string, root: string): Pro
     );
   }
   await ended(host, 'SIGTERM');
-  const [empty, alone, back] = [times.empty, times.alone, times.back].map(median) as [
-    number,
-    number,
-    number,
-  ];
+  const [empty, module, alone, back] = (['empty', 'module', 'alone', 'back'] as const).map((name) =>
+    median(times[name]),
+  ) as [number, number, number, number];
   const over = back - empty;
   console.log(
     `${over <= GOAL_MS ? '✔' : '✘'} a killed host in ${engine}, ${TENANTS} tenants, until all are served again: ` +
       `${back.toFixed(0)} ms, ${over.toFixed(0)} more than an empty program (${empty.toFixed(0)} ms; goal ≤ ${GOAL_MS}), ` +
+      `${(back - module).toFixed(0)} more than an empty module (${module.toFixed(0)} ms), ` +
       `${(back - alone).toFixed(0)} more than a host without tenants until it listens (${alone.toFixed(0)} ms)`,
   );
   return over <= GOAL_MS;

@@ -2,12 +2,12 @@
  * GatewayOptions: read once, checked, and completed with the defaults. `src/gateway/settings.rs`
  * reads `native` of the result.
  */
-import { isIP } from 'node:net';
 import {
   assertKey,
   copyOf,
   directoryAt,
   fieldsOf,
+  ipVersion,
   isFunction,
   isRecord,
   number,
@@ -181,7 +181,7 @@ function keyAt(path, key) {
 function hostAt(path, value) {
   const host = typeof value === 'string' ? value.toLowerCase().replace(/\.$/, '') : '';
   if (host.length <= 253 && /^(?:[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*)$/.test(host)) return host;
-  if (/^\[.*\]$/.test(host) && isIP(host.slice(1, -1)) === 6) return host;
+  if (/^\[.*\]$/.test(host) && ipVersion(host.slice(1, -1)) === 6) return host;
   const hint = /[^ -~]/.test(host) ? ': write it as it is sent, xn--...' : ', without port';
   throw invalidOption(`${path} must be the name of a host${hint}, got ${shown(value)}`);
 }
@@ -220,7 +220,9 @@ function placeAt(path, place) {
 function hostnameAt(path, value) {
   if (value === undefined) return '127.0.0.1';
   const bare = typeof value === 'string' ? value.replace(/^\[(.*)\]$/, '$1') : '';
-  if (isIP(bare) !== 0 || /^[a-z0-9_.-]{1,253}$/i.test(bare)) return bare;
+  // An address may have a zone: fe80::1%eth0.
+  const isAddress = () => ipVersion(bare.replace(/%[\w.:-]+$/, '')) === 6;
+  if (/^[a-z0-9_.-]{1,253}$/i.test(bare) || isAddress()) return bare;
   throw invalidOption(`${path} must be an address or a name, got ${shown(value)}`);
 }
 
@@ -252,7 +254,7 @@ function trustAt(path, trust) {
 function isRange(range) {
   if (typeof range !== 'string') return false;
   const [, address = '', bits] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(range) ?? [];
-  const version = isIP(address);
+  const version = ipVersion(address);
   return version !== 0 && Number(bits ?? 0) <= (version === 4 ? 32 : 128);
 }
 

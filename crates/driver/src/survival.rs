@@ -17,7 +17,6 @@ use crate::Driver;
 use crate::core::Core;
 use crate::machine::Machine;
 use crate::uplink::CountTold;
-use linux::process::accounting::Usage;
 use linux::warden_link::RecordFile;
 use linux::warden_link::surviving::{FoundListener, FoundRun};
 use pool::{CallId, Input, Refusal, RunId};
@@ -33,8 +32,8 @@ pub(crate) struct Survival {
     pub recover_calls: Vec<CallId>,
     /// Gateways that wait.
     pub waiting: Vec<oneshot::Sender<Result<(), Refusal>>>,
-    /// Runs that were found, and what each uses, until the pool has made runs of its own of them.
-    pub found: HashMap<u64, (FoundRun, Option<Usage>)>,
+    /// Runs that were found, until the pool has made runs of its own of them.
+    pub found: HashMap<u64, FoundRun>,
     last_found: u64,
     /// Listeners that were found and that no gateway has taken.
     pub listeners: Vec<FoundListener>,

@@ -6,7 +6,7 @@ use crate::net::ports::{HeldPort, PortStock};
 use crate::net::readiness::Readiness;
 use crate::threads::off_thread::OffThread;
 use crate::warden_link::client::WardenClient;
-use crate::warden_link::surviving::Survive;
+use crate::warden_link::surviving::{Survive, room};
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -84,6 +84,7 @@ impl Engine {
     /// An engine of one runtime's own, whose tenants may outlive this host. It is given back as a
     /// shared one is.
     pub fn surviving(warden_path: PathBuf, survive: Survive) -> io::Result<Arc<Engine>> {
+        room::begin();
         Ok(Arc::new(Engine::start(warden_path, Some(survive))?))
     }
 

@@ -10,7 +10,7 @@ use crate::run_handle::RunHandle;
 use crate::supervision::Supervision;
 use crate::uplink::Record;
 use crate::users;
-use linux::process::accounting::{Root, Sampler, Usage};
+use linux::process::accounting::{Root, Usage};
 use linux::warden_link::surviving::{FoundRun, NotRecovered, Notice, Recovery};
 use pool::{
     CallId, Custody, ExitReason, Fact, Input, Key, Outcome, Part, Recovered, Refusal, Release,
@@ -21,22 +21,30 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 impl<M: Machine> Driver<M> {
-    /// Begins to find out what earlier hosts have left, if that has not begun. The call is answered
-    /// when it is known and told, or with why it cannot be.
+    /// Begins to find out what earlier hosts have left, if tenants may outlive theirs: as early as it
+    /// can be, since they are missed until then.
+    pub fn begin_to_recover(self: &Arc<Self>) {
+        let mut core = self.lock();
+        if let Some(survival) = &mut core.survival
+            && let Recovering::Unknown { has_begun, .. } = &mut survival.recovering
+            && !std::mem::replace(has_begun, true)
+        {
+            self.begin_recovery(&mut core);
+        }
+    }
+
+    /// The call is answered when it is known and told what earlier hosts have left, or with why it
+    /// cannot be.
     pub fn recover(self: &Arc<Self>, call: CallId) {
+        self.begin_to_recover();
         let mut core = self.lock();
         let Some(survival) = &mut core.survival else { return };
-        match &mut survival.recovering {
+        match &survival.recovering {
             Recovering::Known(known) => {
                 let outcome = outcome_of(known);
                 self.uplink.push(Record::Settle { call, outcome, output: None });
             }
-            Recovering::Unknown { has_begun, .. } => {
-                survival.recover_calls.push(call);
-                if !std::mem::replace(has_begun, true) {
-                    self.begin_recovery(&mut core);
-                }
-            }
+            Recovering::Unknown { .. } => survival.recover_calls.push(call),
         }
         drop(core);
         self.uplink.ring();
@@ -66,10 +74,7 @@ impl<M: Machine> Driver<M> {
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             match shared.recover().await {
-                Ok(recovery) => {
-                    let usages = driver.usages_of(&shared, &recovery.runs).await;
-                    driver.recovered(recovery, usages);
-                }
+                Ok(recovery) => driver.recovered(recovery),
                 Err(error) => {
                     let mut core = driver.lock();
                     driver.not_recovered(&mut core, error);
@@ -84,30 +89,18 @@ impl<M: Machine> Driver<M> {
         });
     }
 
-    /// What the runs that were found have used, in their order.
-    async fn usages_of(&self, engine: &M::Engine, runs: &[FoundRun]) -> Vec<Option<Usage>> {
-        if runs.is_empty() {
-            return Vec::new();
-        }
-        let roots: Vec<Root> = runs.iter().map(root_of).collect();
-        // Reads by hand, since all requests wait for it.
-        let sample = move || Sampler::default().sample(&roots);
-        engine.off_thread(sample).await.unwrap_or_default()
-    }
-
     /// Tells the pool what was found: runs that have ended or end first, then those that serve, the
     /// most recently used ones before the others. Then the calls that have waited.
-    fn recovered(self: &Arc<Self>, recovery: Recovery, usages: Vec<Option<Usage>>) {
+    fn recovered(self: &Arc<Self>, recovery: Recovery) {
         let Recovery { runs, listeners, unowned_since_ms } = recovery;
         let mut core = self.lock();
         let now_ms = self.machine.wall_ms();
-        let usages = usages.into_iter().chain(std::iter::repeat(None));
-        let mut told: Vec<(Recovered, FoundRun, Option<Usage>)> = Vec::with_capacity(runs.len());
-        for (found, usage) in runs.into_iter().zip(usages) {
+        let mut told: Vec<(Recovered, FoundRun)> = Vec::with_capacity(runs.len());
+        for found in runs {
             let Some(survival) = &mut core.survival else { return };
             survival.last_found += 1;
             let id = survival.last_found;
-            told.push((self.recovered_run(&found, id, usage, now_ms), found, usage));
+            told.push((self.recovered_run(&found, id, now_ms), found));
         }
         if unowned_since_ms > 0 {
             // Nobody could use a tenant meanwhile, so it was not idle.
@@ -116,7 +109,7 @@ impl<M: Machine> Driver<M> {
         }
         // Requests of the host before may be under way, until the warden says otherwise.
         core.leases.begin_others_uses();
-        told.sort_by_key(|(process, ..)| {
+        told.sort_by_key(|(process, _)| {
             let lives = matches!(process.part, Part::Serves | Part::Retires { .. });
             (lives, Reverse(process.touched_at_ms))
         });
@@ -124,10 +117,10 @@ impl<M: Machine> Driver<M> {
             survival.last_slot = listeners.iter().map(|found| found.slot).max().unwrap_or(0);
             survival.listeners = listeners;
         }
-        for (process, found, usage) in told {
+        for (process, found) in told {
             let key = Key::from(found.known.record.key.as_str());
             if let Some(survival) = &mut core.survival {
-                survival.found.insert(process.found, (found, usage));
+                survival.found.insert(process.found, found);
             }
             self.feed_locked(&mut core, Input::Recover { key, process: Box::new(process) });
         }
@@ -139,14 +132,8 @@ impl<M: Machine> Driver<M> {
         self.uplink.ring();
     }
 
-    fn recovered_run(
-        &self,
-        found: &FoundRun,
-        id: u64,
-        usage: Option<Usage>,
-        now_ms: u64,
-    ) -> Recovered {
-        let FoundRun { known, marks, started, .. } = found;
+    fn recovered_run(&self, found: &FoundRun, id: u64, now_ms: u64) -> Recovered {
+        let FoundRun { known, marks, started, usage, .. } = found;
         let (record, figures) = (&known.record, &known.figures);
         let stop_timeout_ms = self.settings.pool.stop_timeout_ms;
         let reason = marks.stopping.and_then(reason_of);
@@ -183,10 +170,12 @@ impl<M: Machine> Driver<M> {
         key: Key,
         found: u64,
     ) -> Option<Input> {
-        let (found, usage) = core.survival.as_mut()?.found.remove(&found)?;
+        let found = core.survival.as_mut()?.found.remove(&found)?;
         let engine = core.engine.engine()?.clone();
         let root = root_of(&found);
-        let FoundRun { number, record: file, known, lines_lost, port, marks, output, .. } = found;
+        let FoundRun {
+            number, record: file, known, usage, lines_lost, port, marks, output, ..
+        } = found;
         let (its, figures) = (known.record, known.figures);
         if let Some(user) =
             its.in_force.as_ref().and_then(|in_force| in_force.isolation.as_ref()?.user)

@@ -50,6 +50,8 @@ pub struct FakeEngine {
     pub environments: Mutex<Vec<Vec<String>>>,
     /// How much work was to be done on other threads.
     pub looks: AtomicUsize,
+    /// How often `recover` was asked.
+    pub recoveries: AtomicUsize,
     pub stops: Mutex<Vec<(u64, StopStage)>>,
     /// What sleepers were told: so deep; `None`: to wake.
     pub rests: Mutex<Vec<(u64, Option<Depth>)>>,
@@ -114,6 +116,7 @@ impl FakeMachine {
             launched: AtomicUsize::new(0),
             environments: Mutex::default(),
             looks: AtomicUsize::new(0),
+            recoveries: AtomicUsize::new(0),
             stops: Mutex::default(),
             rests: Mutex::default(),
             connected: Mutex::default(),
@@ -286,6 +289,7 @@ impl Engine for FakeEngine {
         }
     }
     async fn recover(&self) -> Result<Recovery, NotRecovered> {
+        self.recoveries.fetch_add(1, Ordering::Relaxed);
         let recovery = self.recovery.lock().unwrap().take();
         recovery.expect("it is asked once").await.expect("the test says what is found")
     }

@@ -3,6 +3,7 @@
 use crate::harness::{Harness, answer, config, name};
 use driver::uplink::Record;
 use linux::output::lines::Stream;
+use linux::process::accounting::Usage;
 use linux::warden_link::client::{Ended, Rest, Started};
 use linux::warden_link::run::FoundOutput;
 use linux::warden_link::surviving::{FoundMarks, FoundRun, NotRecovered, Notice, Recovery};
@@ -53,8 +54,8 @@ fn found(number: u64, key: &str, marks: FoundMarks) -> (FoundRun, oneshot::Sende
         written: Vec::new(),
         ring: File::open("/dev/null").unwrap().into(),
     };
-    let found =
-        FoundRun { number, started, record, known, lines_lost: 2, port: None, marks, output };
+    let (usage, lines_lost, port) = (None, 2, None);
+    let found = FoundRun { number, started, record, known, usage, lines_lost, port, marks, output };
     (found, tell)
 }
 
@@ -120,14 +121,43 @@ async fn one_that_falls_asleep_for_the_host_before_is_woken() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn what_all_of_them_use_is_read_at_once_and_not_again() {
+async fn what_a_run_uses_comes_with_it_and_is_not_read_again() {
     let mut harness = Harness::surviving(config());
     harness.driver.recover(1_000);
-    let (runs, _ends): (Vec<_>, Vec<_>) =
-        ["a", "b", "c"].into_iter().zip(9..).map(|(key, number)| found(number, key, READY)).unzip();
-    harness.finds(recovery(runs)).await;
-    // The other look is for whoever has the same root.
-    assert_eq!(harness.machine.engine.looks.load(Ordering::Relaxed), 2);
+    let (run, _end) = found(9, "a", READY);
+    let usage = Some(Usage { cpu_ms: 77, rss_bytes: 1, processes: 1 });
+    harness.finds(recovery(vec![FoundRun { usage, ..run }])).await;
+    let records = harness.records();
+    let Record::Recover { cpu_ms, .. } = &records[0] else { panic!("{records:?}") };
+    assert_eq!(*cpu_ms, 77, "and not what the host before has noted");
+    // This look is for whoever has the same root.
+    assert_eq!(harness.machine.engine.looks.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_is_found_before_anybody_asks_is_told_to_who_does() {
+    let mut harness = Harness::surviving(config());
+    harness.driver.begin_to_recover();
+    let (run, _end) = found(9, "a", READY);
+    harness.finds(recovery(vec![run])).await;
+    harness.driver.recover(1_000);
+    let records = harness.records();
+    assert_eq!(records.iter().map(name).collect::<Vec<_>>(), ["Recover", "Settle"]);
+    assert_eq!(answer(&records, 1_000), Some(&Outcome::Done));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn who_asks_while_it_is_found_out_waits_and_nothing_is_asked_twice() {
+    let mut harness = Harness::surviving(config());
+    harness.driver.begin_to_recover();
+    harness.run_tasks().await;
+    harness.driver.recover(1_000);
+    harness.run_tasks().await;
+    assert!(harness.record_names().is_empty());
+    assert_eq!(harness.machine.engine.recoveries.load(Ordering::Relaxed), 1);
+    harness.finds(Err(NotRecovered::InUse { pid: 7 })).await;
+    let refusal = Refusal::InUse { pid: 7, version: None };
+    assert_eq!(answer(&harness.records(), 1_000), Some(&Outcome::Refused(refusal)));
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -24,7 +24,8 @@ use crate::process::proc_stat;
 use crate::threads::clock;
 use rustix::fs::{Dir, Mode, OFlags, open};
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use warden::Stat;
 use warden::confinement::Group;
 
@@ -95,15 +96,36 @@ pub struct Sampler {
 impl Sampler {
     /// The usage of each tree, in the order of `roots`; `None` for a root that does not exist.
     pub fn sample(&mut self, roots: &[Root]) -> Vec<Option<Usage>> {
-        let Ok(proc) =
-            open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        else {
-            return vec![None; roots.len()];
-        };
+        let Ok(proc) = open_proc() else { return vec![None; roots.len()] };
         self.table = Table::read(proc.as_fd(), &self.table, clock::steady_ms());
         let look = |pid| Stat::read(proc.as_fd(), pid).ok().flatten();
         roots.iter().map(|root| self.table.usage(*root, look)).collect()
     }
+}
+
+/// A look at all processes, for trees that become known after it.
+pub struct Look {
+    proc: OwnedFd,
+    table: Table,
+}
+
+impl Look {
+    /// Looks now. An error: `/proc` cannot be read.
+    pub fn at_all() -> io::Result<Look> {
+        let proc = open_proc()?;
+        let table = Table::read(proc.as_fd(), &Table::default(), clock::steady_ms());
+        Ok(Look { proc, table })
+    }
+
+    /// What the tree had used at the time; `None` for a root that did not exist.
+    pub fn usage(&self, root: Root) -> Option<Usage> {
+        self.table.usage(root, |pid| Stat::read(self.proc.as_fd(), pid).ok().flatten())
+    }
+}
+
+fn open_proc() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(open("/proc", flags, Mode::empty())?)
 }
 
 /// Like [`Sampler::sample`], for a single sample.
@@ -117,8 +139,7 @@ pub fn sample_once(roots: &[Root]) -> Vec<Option<Usage>> {
 /// The usage of one tree, at a cost that does not depend on the other processes of the machine;
 /// `None` if its root does not exist. Each process is read after its ancestors.
 pub fn of_tree(root: Root) -> Option<Usage> {
-    let proc =
-        open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let proc = open_proc().ok()?;
     let pid = root.pid();
     let (mut ticks, mut pages, mut processes) = (0, 0, 0);
     let mut to_visit = vec![pid];
@@ -249,7 +270,9 @@ mod tests {
     #[test]
     fn this_process_uses_memory_and_the_unknown_is_none() {
         let roots = [Root::Process(std::process::id()), Root::Process(u32::MAX)];
-        for usages in [Sampler::default().sample(&roots), sample_once(&roots)] {
+        let look = Look::at_all().unwrap();
+        let looked = roots.map(|root| look.usage(root)).to_vec();
+        for usages in [Sampler::default().sample(&roots), sample_once(&roots), looked] {
             let own = usages[0].unwrap();
             assert!(own.rss_bytes > 100_000 && own.processes >= 1);
             assert_eq!(usages[1], None);

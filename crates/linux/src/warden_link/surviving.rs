@@ -3,12 +3,14 @@
 
 pub mod looking;
 pub mod meeting;
+pub(crate) mod room;
 
 pub use warden::place::Place;
 
 use super::client::Started;
 use super::record::{FoundRecord, RecordFile};
 use super::run::FoundOutput;
+use crate::process::accounting::Usage;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use warden::Depth;
@@ -53,6 +55,8 @@ pub struct FoundRun {
     pub started: Started,
     pub record: RecordFile,
     pub known: FoundRecord,
+    /// What its tree has used; `None` if that cannot be seen.
+    pub usage: Option<Usage>,
     pub lines_lost: u64,
     /// The socket that holds its port.
     pub port: Option<OwnedFd>,

@@ -2,6 +2,7 @@
 //! asked. All of it blocks, so it has a thread of its own.
 
 use super::{FoundListener, FoundMarks, FoundRun, NotRecovered, Survive};
+use crate::process::accounting::{Look, Root, Usage};
 use crate::process::dying::is_dying;
 use crate::threads::clock;
 use crate::warden_link::client::{Ended, Rest, Started};
@@ -12,9 +13,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use rustix::thread::nanosleep;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use warden::Report;
@@ -35,9 +37,6 @@ const FENCE_AFTER_MS: u32 = 30_000;
 /// What the warden tells right after what it has kept is there by then.
 const FIRST_REPORTS_MS: i64 = 20;
 
-/// What a run that was found takes of descriptors, with the connections of its first request.
-const DESCRIPTORS_A_RUN: u32 = 7;
-
 /// A warden that obeys this host.
 pub struct Met {
     pub socket: OwnedFd,
@@ -57,6 +56,7 @@ pub struct FoundFile {
     pub started: Started,
     record: RecordFile,
     pub known: FoundRecord,
+    usage: Option<Usage>,
     marks: FoundMarks,
     port: Option<OwnedFd>,
     stdout: OwnedFd,
@@ -217,19 +217,11 @@ fn is_readable(socket: &OwnedFd, within_ms: i64) -> io::Result<bool> {
     Ok(rustix::io::retry_on_intr(|| poll(&mut sockets, Some(&time)))? > 0)
 }
 
-/// With threads, the kernel lets each growth of a process's table of descriptors wait for all
-/// processors, some 10 ms, and the table grows by doubling. So it grows once. Where the limit does not
-/// allow that, it grows as it has to.
-fn make_room_for(runs: u32, socket: &OwnedFd) {
-    let more = runs.saturating_mul(DESCRIPTORS_A_RUN);
-    let highest = i32::try_from(more).unwrap_or(i32::MAX).saturating_add(socket.as_raw_fd());
-    let _ = rustix::io::fcntl_dupfd_cloexec(socket, highest);
-}
-
-/// Reads what the warden has kept.
+/// Reads what the warden has kept. Meanwhile another thread looks at what all processes have used.
 fn read_kept(socket: OwnedFd, warden: Pid, welcome: &Welcome) -> io::Result<Met> {
-    make_room_for(welcome.runs, &socket);
-    let (mut found, mut listeners, mut early) = (Vec::new(), Vec::new(), Vec::new());
+    let look = || Builder::new().name("abs-look".into()).spawn(Look::at_all);
+    let looking = (welcome.runs > 0).then(look);
+    let (mut found, mut listeners, mut early) = (Vec::<FoundFile>::new(), Vec::new(), Vec::new());
     let next = || {
         until_readable(&socket, warden, None)?;
         surviving::receive(&socket, warden)?
@@ -258,6 +250,10 @@ fn read_kept(socket: OwnedFd, warden: Pid, welcome: &Welcome) -> io::Result<Met>
             Some(Delivery { report, .. }) => early.push(report),
             None => break,
         }
+    }
+    // Where it has failed, what the host before has noted counts.
+    if let Some(Ok(Ok(Ok(look)))) = looking.map(|looking| looking.map(JoinHandle::join)) {
+        found.iter_mut().for_each(|found| found.usage = look.usage(found.root()));
     }
     Ok(Met {
         socket,
@@ -294,6 +290,7 @@ impl FoundFile {
             started,
             record,
             known,
+            usage: None,
             marks,
             port,
             stdout,
@@ -302,6 +299,12 @@ impl FoundFile {
             ring,
         };
         Ok(Some(found))
+    }
+
+    /// What its usage is read from.
+    fn root(&self) -> Root {
+        let Started { keeper_pid, group, .. } = self.started;
+        Root::of_tenant(keeper_pid, &self.known.record.groups, group)
     }
 
     /// Whether its process was told of: else the warden ends it, and nobody is told.
@@ -320,6 +323,7 @@ impl FoundFile {
             started,
             record,
             mut known,
+            usage,
             marks,
             port,
             stdout,
@@ -342,26 +346,6 @@ impl FoundFile {
             + lost.iter().sum::<u64>();
         let written = pieces;
         let output = FoundOutput { started, ended, rests, stdout, stderr, begun, written, ring };
-        FoundRun { number, started, record, known, lines_lost, port, marks, output }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    #[test]
-    fn there_is_room_for_the_descriptors_of_all_runs_before_the_first_comes() {
-        let status = fs::read_to_string("/proc/self/status").unwrap();
-        let table = |status: &str| -> u32 {
-            let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
-            size.trim().parse().unwrap()
-        };
-        let runs = table(&status) / DESCRIPTORS_A_RUN + 1;
-        let highest = fs::File::open("/dev/null").unwrap();
-        make_room_for(runs, &highest.into());
-        let later = fs::read_to_string("/proc/self/status").unwrap();
-        assert!(table(&later) > table(&status), "{status}");
+        FoundRun { number, started, record, known, usage, lines_lost, port, marks, output }
     }
 }
