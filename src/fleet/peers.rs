@@ -5,17 +5,18 @@ use fleet::{Question, Reply};
 use gateway::peer::{self, Identity, MutualPem, Peer};
 use gateway::settings::CertifiedPem;
 use http::HeaderValue;
+use linux::threads::clock::since_boot_ms;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Runs of tenants are counted from 1; those of hosts from here.
 const FIRST_NUMBER: u64 = 1 << 63;
 
 /// For so long a host that could not be reached is not asked for keys that are nobody's.
-const AVOIDED: Duration = Duration::from_secs(2);
+const AVOIDED_MS: u64 = 2_000;
 
 /// How long a host may take to get a tenant ready that passes to it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,7 +53,7 @@ struct Known {
     /// By where they say that they listen.
     reached: HashMap<String, Reached>,
     /// By their ids: when they could not be reached last.
-    avoided: HashMap<String, Instant>,
+    avoided_since_ms: HashMap<String, u64>,
 }
 
 impl Peers {
@@ -108,15 +109,16 @@ impl Peers {
     /// The host could not be reached just now. Where it is is looked up again.
     pub fn avoid(&self, host: &str) {
         let mut known = self.lock();
-        known.avoided.insert(host.to_owned(), Instant::now());
+        known.avoided_since_ms.insert(host.to_owned(), since_boot_ms());
         known.reached.retain(|_, reached| reached.peer.host != host);
     }
 
     /// Hosts that could not be reached just now.
     pub fn avoided(&self) -> Vec<Arc<str>> {
         let mut known = self.lock();
-        known.avoided.retain(|_, since| since.elapsed() < AVOIDED);
-        known.avoided.keys().map(|host| host.as_str().into()).collect()
+        let now_ms = since_boot_ms();
+        known.avoided_since_ms.retain(|_, since_ms| now_ms - *since_ms < AVOIDED_MS);
+        known.avoided_since_ms.keys().map(|host| host.as_str().into()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

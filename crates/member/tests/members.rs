@@ -5,6 +5,7 @@ use fleet::{Config, Event, Key, Question, Reply, Terms, Want, Where};
 use member::{Local, Member, Peers};
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Ready, ready};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::MemoryStore;
@@ -12,6 +13,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 const LEASE_MS: u64 = 3_000;
+/// So that no two hosts are the same.
+static RUNS: AtomicU64 = AtomicU64::new(0);
 const LONG: Duration = Duration::from_secs(30);
 
 /// The tenants of a host: which keys are admitted, with which epoch. All of them run.
@@ -124,7 +127,7 @@ impl Host {
             address: format!("http://{id}:7070").into(),
             zone: None,
             weight: 1.0,
-            run: format!("{id} {:?}", std::time::Instant::now()).into(),
+            run: format!("{id} {}", RUNS.fetch_add(1, Ordering::Relaxed)).into(),
             terms: Terms::of(LEASE_MS).expect("a lease"),
             keep_ms: 60_000,
             reserve_ms: 60_000,
