@@ -145,6 +145,9 @@ export function stages() {
         script('soak of sleepers', 'scripts/soak-sleep.mjs', [
           ...['--apps', '12', '--minutes', '0.1'],
         ]),
+        script('fleet with faults', 'scripts/test-fleet.mjs', [
+          ...['--hosts', '3', '--keys', '6', '--rate', '20', '--lease', '3000', '--faults', '8'],
+        ]),
         script('demo --once', 'examples/demo/once.ts', [], bun),
       ],
     ],

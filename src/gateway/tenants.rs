@@ -62,7 +62,11 @@ impl tenants::Tenants for Tenants {
     async fn wake(&self, key: &str) -> Result<Tenant, Refusal> {
         match self.fleet.get() {
             Some(side) => side.wake(&self.local, key, self.from, &[]).await,
-            None => self.local.wake(key).await.map(Tenant::Alone),
+            None => match self.local.wake(key).await {
+                // It is about to be one of a fleet's hosts, and not yet.
+                Err(Refusal { why: Why::Elsewhere, .. }) => Err(Refusal::fenced()),
+                woken => woken.map(Tenant::Alone),
+            },
         }
     }
 
