@@ -25,6 +25,10 @@ const SETTLED_LEASES = 6;
  */
 export async function runFleet(how) {
   const bed = new Bed(how);
+  // Namespaces and programs outlive a script that is interrupted.
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => void bed.close().finally(() => process.exit(1)));
+  }
   const rng = new Rng(how.seed);
   const began = performance.now();
   const say = (/** @type {string} */ what) =>
