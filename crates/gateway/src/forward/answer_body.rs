@@ -1,11 +1,11 @@
 //! The body of an answer on its way to the client.
 
-use super::upstreams::{Upstream, Upstreams};
+use super::upstream::Upstream;
+use super::upstreams::Upstreams;
 use crate::record::Record;
 use crate::streams;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -85,30 +85,28 @@ impl Body for AnswerBody {
     }
 }
 
-/// What an answer's body comes by.
+/// What else an answer's body keeps, and what follows its end.
 pub(super) enum By<T> {
-    /// The connection, which is driven by who takes the body.
+    /// The request is over.
     Connection {
-        upstream: Box<Upstream>,
-        /// Where it goes when the exchange has ended, unless it may not be used again.
+        /// Where the connection goes then, unless it may not be used again.
         keep: Option<Arc<Upstreams>>,
         /// Keeps the tenant in use.
         _in_use: T,
     },
-    /// A task that drives the connection, as the request's body has not ended yet. It is told when
-    /// the answer has, and ends at once if it hears of no end.
+    /// A task sends the rest of the request. It is told when the answer has ended, and ends at once
+    /// if it hears of no end. If it ends before, the request broke off.
     Task { ended: Option<oneshot::Sender<()>>, _in_use: Arc<T> },
 }
 
 /// The body of a tenant's answer.
 pub(super) struct TenantBody<T> {
-    incoming: Incoming,
-    record: Arc<Record>,
     /// `None` once it was let go.
-    by: Option<By<T>>,
+    upstream: Option<Box<Upstream>>,
+    record: Arc<Record>,
+    by: By<T>,
     /// A part that was taken, and is not passed on yet.
     next: Option<Frame<Bytes>>,
-    is_ended: bool,
     has_failed: bool,
     /// A failure that is not told yet.
     failure: Option<BodyError>,
@@ -117,41 +115,21 @@ pub(super) struct TenantBody<T> {
 }
 
 impl<T> TenantBody<T> {
-    pub fn new(incoming: Incoming, record: Arc<Record>, by: By<T>) -> TenantBody<T> {
+    pub fn new(upstream: Box<Upstream>, record: Arc<Record>, by: By<T>) -> TenantBody<T> {
         TenantBody {
-            incoming,
+            upstream: Some(upstream),
             record,
-            by: Some(by),
+            by,
             next: None,
-            is_ended: false,
             has_failed: false,
             failure: None,
             is_failure_due: false,
         }
     }
 
-    fn poll_incoming(&mut self, context: &mut Context<'_>) -> Polled {
-        // What is taken makes room, of which the body tells the connection, and that its task. The
-        // connection is polled before the body is found empty again, so that this is needless.
-        let muted = match &self.by {
-            Some(By::Connection { upstream, .. }) => Some(upstream.mute()),
-            _ => None,
-        };
-        let frame = Pin::new(&mut self.incoming).poll_frame(context);
-        drop(muted);
-        frame.map(|frame| match frame {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    self.record.count_out(data.len() as u64);
-                }
-                Some(Ok(frame))
-            }
-            Some(Err(error)) => Some(Err(error.into())),
-            None => {
-                self.is_ended = true;
-                None
-            }
-        })
+    /// All of it was taken.
+    fn is_over(&self) -> bool {
+        self.upstream.as_ref().is_none_or(|upstream| upstream.body().is_over())
     }
 
     fn fail(&mut self, error: BodyError) -> Polled {
@@ -162,21 +140,22 @@ impl<T> TenantBody<T> {
 
     /// The next part that the tenant has sent.
     fn poll_part(&mut self, context: &mut Context<'_>) -> Polled {
-        let mut frame = self.poll_incoming(context);
-        // That has told the connection that the next part is wanted.
-        if frame.is_pending()
-            && let Some(By::Connection { upstream, .. }) = &mut self.by
+        if let By::Task { ended: Some(ended), .. } = &mut self.by
+            && ended.poll_closed(context).is_ready()
         {
-            let is_over = upstream.poll(context).is_ready();
-            frame = self.poll_incoming(context);
-            if frame.is_pending() && is_over {
-                // A body ends only by its own end.
-                return self.fail("the tenant's connection is over".into());
-            }
+            return self.fail("the request broke off".into());
         }
-        match frame {
+        let Some(upstream) = &mut self.upstream else { return Poll::Ready(None) };
+        match upstream.poll_frame(context) {
             Poll::Ready(Some(Err(error))) => self.fail(error),
-            frame => frame,
+            frame => {
+                if let Poll::Ready(Some(Ok(frame))) = &frame
+                    && let Some(data) = frame.data_ref()
+                {
+                    self.record.count_out(data.len() as u64);
+                }
+                frame
+            }
         }
     }
 
@@ -242,28 +221,32 @@ impl<T> Body for TenantBody<T> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.next.is_none() && (self.is_ended || self.incoming.is_end_stream())
+        self.next.is_none() && !self.has_failed && self.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let hint = self.incoming.size_hint();
+        let rest = self.upstream.as_ref().and_then(|upstream| upstream.body().length());
         let next = self.next.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
-        hint.exact().map_or(hint, |rest| SizeHint::with_exact(rest + next as u64))
+        rest.map_or(SizeHint::default(), |rest| SizeHint::with_exact(rest + next as u64))
     }
 }
 
 impl<T> Drop for TenantBody<T> {
     fn drop(&mut self) {
-        let is_whole = !self.has_failed && (self.is_ended || self.incoming.is_end_stream());
-        match self.by.take() {
-            Some(By::Connection { upstream, keep: Some(upstreams), .. }) if is_whole => {
-                upstreams.put(upstream);
+        if self.has_failed || !self.is_over() {
+            return;
+        }
+        match &mut self.by {
+            By::Connection { keep: Some(upstreams), .. } => {
+                if let Some(upstream) = self.upstream.take() {
+                    upstreams.put(upstream);
+                }
             }
-            Some(By::Task { ended: Some(ended), .. }) if is_whole => {
+            By::Connection { keep: None, .. } => {}
+            By::Task { ended, .. } => {
                 // The task may be over.
-                ended.send(()).ok();
+                let _ = ended.take().map(|ended| ended.send(()));
             }
-            _ => {}
         }
     }
 }

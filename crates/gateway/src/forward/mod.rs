@@ -5,17 +5,18 @@
 //! at the tenant, as the future of [`Forwarder::forward`] or the answer's body is dropped then.
 
 mod answer_body;
-mod bell;
 mod frames;
 mod head;
+mod receiving;
 mod request_body;
 mod retry;
+mod sending;
 #[cfg(test)]
 mod tests;
 mod tunnel;
 mod upgrade;
+mod upstream;
 mod upstreams;
-mod watched;
 
 use crate::forwarded::{Cidr, Client, Words};
 use crate::guarded;
@@ -25,18 +26,22 @@ use crate::tenants::InUse;
 use answer_body::{By, TenantBody};
 use head::{RequestHead, clean_answer};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header, response};
 use http_body::Body;
 use hyper::body::Incoming;
-use request_body::{RequestBody, Source};
+use request_body::Source;
 use retry::{Again, Failed, Tries, Unconnected};
+use sending::{Cut, Framing, Sending};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 use tunnel::Tunnel;
 use upgrade::Wanted;
-use upstreams::{Upstream, Upstreams};
+use upstream::Upstream;
+use upstreams::Upstreams;
 
 pub use answer_body::{AnswerBody, BodyError};
 
@@ -90,7 +95,7 @@ pub struct Outgoing<'a> {
 struct Prepared<'a> {
     head: RequestHead<'a>,
     /// `None`: it has no body.
-    body: Option<Source>,
+    body: Option<(Source, Framing)>,
     wanted: Option<Wanted>,
     guard: Option<&'a Arc<guarded::Shared>>,
     record: Arc<Record>,
@@ -170,19 +175,19 @@ impl Forwarder {
             Some(wanted) => head.asks_for(wanted),
             None => head.say_whether_it_has_a_body(has_body),
         }
+        let body = body.map(|body| Ok((body, Framing::of(head.fields())?))).transpose()?;
         Ok(Prepared { head, body, wanted, guard, record })
     }
 
     /// The answer for the client of a tenant's answer.
     fn answer<T: InUse>(
         &self,
-        answer: Response<Incoming>,
-        upstream: Box<Upstream>,
+        mut head: response::Parts,
+        mut upstream: Box<Upstream>,
         in_use: T,
         prepared: Prepared<'_>,
     ) -> Result<Response<AnswerBody>, Refusal> {
         let Prepared { body, wanted, guard, record, .. } = prepared;
-        let (mut head, incoming) = answer.into_parts();
         let agrees = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let agreed = agrees.then(|| head.headers.get(header::UPGRADE).cloned()).flatten();
         let is_clear = clean_answer(&mut head)?;
@@ -193,7 +198,8 @@ impl Forwarder {
             if let Some(guard) = guard {
                 guard.allow_other_protocol();
             }
-            let (tenant, first) = upstream.into_socket();
+            let socket = upstream.into_socket();
+            let (tenant, first) = socket.ok_or(Refusal::new(502, Why::BrokeOff))?;
             let farewell = is_websocket.then(|| self.settings.farewell.subscribe());
             let tunnel = Tunnel { client, tenant, first, farewell, record, in_use };
             tokio::spawn(tunnel.run());
@@ -202,40 +208,41 @@ impl Forwarder {
         if let Some(wanted) = wanted {
             wanted.decline(head.status)?;
         }
-        let by = match body.filter(|body| !body.is_ended()) {
+        let body = body.map(|(body, _)| body);
+        let by = match body.filter(|body| !body.is_ended() || upstream.is_sending()) {
             None => {
                 let keep = is_clear.then(|| self.upstreams.clone());
-                By::Connection { upstream, keep, _in_use: in_use }
+                By::Connection { keep, _in_use: in_use }
             }
             Some(body) => {
                 let (ended, answer_ended) = oneshot::channel();
                 let in_use = Arc::new(in_use);
-                tokio::spawn(go_on(upstream, body, answer_ended, in_use.clone()));
+                let sending = upstream.take_sending();
+                tokio::spawn(go_on(sending, body, answer_ended, in_use.clone()));
                 By::Task { ended: Some(ended), _in_use: in_use }
             }
         };
-        let body = AnswerBody::of(TenantBody::new(incoming, record, by));
+        let body = AnswerBody::of(TenantBody::new(upstream, record, by));
         Ok(Response::from_parts(head, body))
     }
 }
 
 impl Prepared<'_> {
     /// Sends it once.
-    async fn send(&mut self, upstream: &mut Upstream) -> Result<Response<Incoming>, Failed> {
-        let body = self.body.as_ref();
-        let body = body.map_or_else(RequestBody::none, |body| body.body(upstream.progress()));
-        let sent = upstream.send(self.head.with(body)).await;
+    async fn send(&mut self, upstream: &mut Upstream) -> Result<response::Parts, Failed> {
+        let body = self.body.as_ref().map(|(body, framing)| (body.again(), *framing));
+        let sent = upstream.send(&mut self.head, body).await;
         sent.map_err(|()| Failed {
             was_reused: upstream.is_reused(),
-            was_sent: upstream.progress().has_sent(),
-            was_answered: upstream.progress().has_received(),
-            is_whole: self.body.as_ref().is_none_or(Source::is_whole),
+            was_sent: upstream.has_sent(),
+            was_answered: upstream.has_received(),
+            is_whole: self.body.as_ref().is_none_or(|(body, _)| body.is_whole()),
         })
     }
 
     /// Why the client's part of it failed, if it did.
     fn failure(&self) -> Option<Refusal> {
-        self.body.as_ref().and_then(Source::failure)
+        self.body.as_ref().and_then(|(body, _)| body.failure())
     }
 }
 
@@ -268,28 +275,36 @@ where
     Ok(tenant)
 }
 
-/// Drives a connection whose answer came before its request's body had ended. The rest is passed on
-/// while the tenant takes it, and then dropped: a client that is still sending when its connection
-/// ends may never see the answer. Both have an end soon after the answer's.
+/// Sends the rest of a request whose answer came before its body had ended. It is passed on while the
+/// tenant takes it, and then dropped: a client that is still sending when its connection ends may
+/// never see the answer. Both have an end soon after the answer's; and a body that breaks off ends
+/// the answer, which sees that nobody waits for its end.
 async fn go_on<T>(
-    mut upstream: Box<Upstream>,
+    (mut sending, stream): (Sending, Arc<TcpStream>),
     body: Source,
-    answer_ended: oneshot::Receiver<()>,
+    mut answer_ended: oneshot::Receiver<()>,
     _in_use: Arc<T>,
 ) {
     let rest = async {
-        upstream.finish().await;
-        drop(upstream);
-        body.drain().await;
+        let sent = poll_fn(|context| sending.poll(&stream, context)).await;
+        drop((sending, stream));
+        if sent != Err(Cut::Body) {
+            body.drain().await;
+        }
+        body.failure().is_none()
     };
     let bounded = async {
         // Else the client has left.
-        if answer_ended.await.is_ok() {
+        if (&mut answer_ended).await.is_ok() {
             sleep(REST).await;
         }
+        false
     };
-    tokio::select! {
-        () = rest => {}
-        () = bounded => {}
+    let is_whole = tokio::select! {
+        is_whole = rest => is_whole,
+        is_whole = bounded => is_whole,
+    };
+    if is_whole && !answer_ended.is_terminated() {
+        let _ = answer_ended.await;
     }
 }

@@ -1,7 +1,5 @@
 //! The body of a request on its way to the tenant: counted, bounded, and with an end to waiting.
 
-use super::answer_body::Polled;
-use super::watched::Progress;
 use super::{BodyError, ForwardSettings};
 use crate::guarded;
 use crate::record::Record;
@@ -9,7 +7,7 @@ use crate::refusal::{Refusal, Why};
 use crate::strict::is_forbidden_trailer;
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,11 +19,7 @@ use tokio::time::{Sleep, sleep};
 /// read for a frame, and no timer set anew.
 const STRIKES_MAX: u32 = 4;
 
-/// A request's body, for one try to send it.
-#[derive(Debug)]
-pub(super) struct RequestBody(Option<Source>);
-
-/// What the tries to send a request take its body from.
+/// A request's body, which the tries to send it share.
 #[derive(Clone, Debug)]
 pub(super) struct Source(Arc<Mutex<State>>);
 
@@ -37,7 +31,6 @@ struct State {
     left: Option<u64>,
     /// What was taken of it and could be sent once more.
     taken: Taken,
-    progress: Option<Arc<Progress>>,
     is_ended: bool,
     failure: Option<Refusal>,
     guard: Option<Arc<guarded::Shared>>,
@@ -52,13 +45,6 @@ enum Taken {
     /// Only this, which the current try has got, or has not yet.
     First(Bytes, bool),
     More,
-}
-
-impl RequestBody {
-    /// No body.
-    pub fn none() -> RequestBody {
-        RequestBody(None)
-    }
 }
 
 impl Source {
@@ -78,7 +64,6 @@ impl Source {
             record: record.clone(),
             left,
             taken: Taken::Nothing,
-            progress: None,
             is_ended: false,
             failure: None,
             guard,
@@ -93,13 +78,17 @@ impl Source {
     }
 
     /// The body from its beginning, for a try on a connection.
-    pub fn body(&self, progress: &Arc<Progress>) -> RequestBody {
-        let mut state = self.state();
-        state.progress = Some(progress.clone());
-        if let Taken::First(_, is_given) = &mut state.taken {
+    pub fn again(&self) -> Source {
+        if let Taken::First(_, is_given) = &mut self.state().taken {
             *is_given = false;
         }
-        RequestBody(Some(self.clone()))
+        self.clone()
+    }
+
+    /// The next part. It is asked for when something of the request was sent: until then all of it
+    /// can be sent on another connection.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
+        self.state().poll(context)
     }
 
     /// It can be sent from its beginning.
@@ -137,16 +126,10 @@ impl State {
         if let Some(failure) = &self.failure {
             return Poll::Ready(Err(failure.to_string().into()));
         }
-        if let Taken::First(bytes, is_given) = &mut self.taken {
-            if !std::mem::replace(is_given, true) {
-                return Poll::Ready(Ok(Some(Frame::data(bytes.clone()))));
-            }
-            // The next one is taken when something was sent: until then all could be sent on
-            // another connection. The connection sends what it has once this says `Pending`.
-            if !self.progress.as_ref().is_some_and(|progress| progress.has_sent()) {
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+        if let Taken::First(bytes, is_given) = &mut self.taken
+            && !std::mem::replace(is_given, true)
+        {
+            return Poll::Ready(Ok(Some(Frame::data(bytes.clone()))));
         }
         match Pin::new(&mut self.incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -211,33 +194,6 @@ impl State {
             if self.strikes > STRIKES_MAX {
                 return Poll::Ready(());
             }
-        }
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
-        match &self.0 {
-            Some(source) => source.state().poll(context).map(Result::transpose),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let Some(source) = &self.0 else { return true };
-        let state = source.state();
-        let is_given = !matches!(state.taken, Taken::First(_, false));
-        state.failure.is_none() && is_given && (state.is_ended || state.incoming.is_end_stream())
-    }
-
-    /// Its length is what the head says.
-    fn size_hint(&self) -> SizeHint {
-        match self.0 {
-            Some(_) => SizeHint::default(),
-            None => SizeHint::with_exact(0),
         }
     }
 }
