@@ -1,7 +1,5 @@
 //! The body of a request on its way to the tenant: counted, bounded, and with an end to waiting.
 
-use super::answer_body::Polled;
-use super::watched::Progress;
 use super::{BodyError, ForwardSettings};
 use crate::guarded;
 use crate::record::Record;
@@ -9,7 +7,7 @@ use crate::refusal::{Refusal, Why};
 use crate::strict::is_forbidden_trailer;
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,11 +21,7 @@ const STRIKES_MAX: u32 = 4;
 /// Parts that are kept at most: each may hold a whole buffer of the HTTP library's.
 const PARTS_MAX: usize = 16;
 
-/// A request's body, for one try to send it.
-#[derive(Debug)]
-pub(super) struct RequestBody(Option<Source>);
-
-/// What the tries to send a request take its body from.
+/// A request's body, which the tries to send it share.
 #[derive(Clone, Debug)]
 pub(super) struct Source(Arc<Mutex<State>>);
 
@@ -41,7 +35,6 @@ struct State {
     keeps_bytes: usize,
     /// What was taken of it and could be sent once more.
     taken: Taken,
-    progress: Option<Arc<Progress>>,
     is_ended: bool,
     failure: Option<Refusal>,
     guard: Option<Arc<guarded::Shared>>,
@@ -76,15 +69,6 @@ impl Taken {
         }
     }
 
-    /// The current try has got all of it.
-    fn is_given(&self) -> bool {
-        match self {
-            Taken::First(_, is_given) => *is_given,
-            Taken::Parts(parts, given) => *given == parts.len(),
-            Taken::Nothing | Taken::More => true,
-        }
-    }
-
     /// Another try begins.
     fn rewind(&mut self) {
         match self {
@@ -113,13 +97,6 @@ impl Taken {
     }
 }
 
-impl RequestBody {
-    /// No body.
-    pub fn none() -> RequestBody {
-        RequestBody(None)
-    }
-}
-
 impl Source {
     /// Takes a request's body, unless it says itself that it is too large.
     pub fn new(
@@ -138,7 +115,6 @@ impl Source {
             left,
             keeps_bytes: 0,
             taken: Taken::Nothing,
-            progress: None,
             is_ended: false,
             failure: None,
             guard,
@@ -153,12 +129,17 @@ impl Source {
     }
 
     /// The body from its beginning, for a try on a connection. So much of it is kept for another.
-    pub fn body(&self, progress: &Arc<Progress>, keeps_bytes: usize) -> RequestBody {
+    pub fn again(&self, keeps_bytes: usize) -> Source {
         let mut state = self.state();
-        state.progress = Some(progress.clone());
         state.keeps_bytes = keeps_bytes;
         state.taken.rewind();
-        RequestBody(Some(self.clone()))
+        self.clone()
+    }
+
+    /// The next part. It is asked for when something of the request was sent: until then all of it
+    /// can be sent on another connection.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
+        self.state().poll(context)
     }
 
     /// It can be sent from its beginning.
@@ -199,13 +180,8 @@ impl State {
         if let Some(bytes) = self.taken.next() {
             return Poll::Ready(Ok(Some(Frame::data(bytes))));
         }
-        if let Taken::First(..) | Taken::Parts(..) = &self.taken {
-            // The next one is taken when something was sent: until then all could be sent on
-            // another connection. The connection sends what it has once this says `Pending`.
-            if !self.progress.as_ref().is_some_and(|progress| progress.has_sent()) {
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+        if self.is_ended {
+            return Poll::Ready(Ok(None));
         }
         match Pin::new(&mut self.incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -268,33 +244,6 @@ impl State {
             if self.strikes > STRIKES_MAX {
                 return Poll::Ready(());
             }
-        }
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
-        match &self.0 {
-            Some(source) => source.state().poll(context).map(Result::transpose),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let Some(source) = &self.0 else { return true };
-        let state = source.state();
-        let is_given = state.taken.is_given();
-        state.failure.is_none() && is_given && (state.is_ended || state.incoming.is_end_stream())
-    }
-
-    /// Its length is what the head says.
-    fn size_hint(&self) -> SizeHint {
-        match self.0 {
-            Some(_) => SizeHint::default(),
-            None => SizeHint::with_exact(0),
         }
     }
 }
