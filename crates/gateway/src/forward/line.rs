@@ -151,3 +151,66 @@ impl AsyncWrite for Line {
         either!(&mut *self, stream => Pin::new(stream).poll_shutdown(context))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::{Identity, MutualPem, encryption};
+    use crate::settings::CertifiedPem;
+    use rcgen::generate_simple_self_signed;
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use tokio::net::TcpListener;
+    use tokio_rustls::{TlsAcceptor, server};
+
+    async fn encrypted() -> (Line, server::TlsStream<TcpStream>) {
+        let own = generate_simple_self_signed(["a".to_owned()]).expect("a certificate");
+        let (cert, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+        let ca = cert.clone();
+        let pem = MutualPem { own: CertifiedPem { cert, key, names: Vec::new() }, ca };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).await;
+        let (other, _) = listener.accept().await.expect("a connection");
+        let acceptor = TlsAcceptor::from(Arc::new(encryption::server(&pem).expect("a server")));
+        let encryption = Identity::read(&pem).and_then(|own| own.for_host("a")).expect("a name");
+        let (line, other) =
+            tokio::join!(encryption.begin(stream.expect("a connection")), acceptor.accept(other));
+        (Line::encrypted(line.expect("a handshake")), other.expect("a handshake"))
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_sent_when_it_is_flushed() {
+        let (line, mut other) = encrypted().await;
+        let part = vec![7; 100_000];
+        let mut written = 0;
+        poll_fn(|context| {
+            while let Poll::Ready(count) = line.poll_send(context, &[IoSlice::new(&part)]) {
+                written += count.expect("to write");
+            }
+            assert!(line.poll_flush_sent(context).is_pending(), "the kernel has no room");
+            Poll::Ready(())
+        })
+        .await;
+        let reads = async {
+            let mut all = vec![0; written];
+            other.read_exact(&mut all).await.expect("all of it");
+        };
+        let (flushed, ()) = tokio::join!(poll_fn(|context| line.poll_flush_sent(context)), reads);
+        flushed.expect("to be sent");
+    }
+
+    #[tokio::test]
+    async fn an_encrypted_line_is_silent_until_something_comes() {
+        let (line, mut other) = encrypted().await;
+        assert!(line.is_silent());
+        tokio::io::AsyncWriteExt::write_all(&mut other, b"a").await.expect("to write");
+        while line.is_silent() {
+            tokio::task::yield_now().await;
+        }
+        let (line, other) = encrypted().await;
+        drop(other);
+        while line.is_silent() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
