@@ -22,6 +22,7 @@ mod upstreams;
 
 use crate::forwarded::{Cidr, Client, Words};
 use crate::guarded;
+use crate::headers::elements;
 use crate::peer::{Missed, Telling, take_off_ours};
 use crate::record::Record;
 use crate::refusal::{Refusal, Why};
@@ -222,7 +223,12 @@ impl Forwarder {
         let incoming = incoming.filter(|body| wanted.is_none() && !body.is_end_stream());
         let has_body = incoming.is_some();
         let body = incoming
-            .map(|incoming| Source::new(incoming, &self.settings, &record, guard.cloned()))
+            .map(|incoming| {
+                let announced = elements(head.fields(), header::TRAILER)
+                    .filter_map(|name| name.parse().ok())
+                    .collect();
+                Source::new(incoming, announced, &self.settings, &record, guard.cloned())
+            })
             .transpose()?;
         match &wanted {
             Some(wanted) => head.asks_for(wanted),

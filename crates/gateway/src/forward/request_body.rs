@@ -6,7 +6,7 @@ use crate::record::Record;
 use crate::refusal::{Refusal, Why};
 use crate::strict::is_forbidden_trailer;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use std::pin::Pin;
@@ -31,6 +31,8 @@ struct State {
     record: Arc<Record>,
     /// Bytes that may still come.
     left: Option<u64>,
+    /// The trailers that its head tells of.
+    announced: Vec<HeaderName>,
     /// How much of it is kept until the answer begins.
     keeps_bytes: usize,
     /// What was taken of it and could be sent once more.
@@ -101,6 +103,7 @@ impl Source {
     /// Takes a request's body, unless it says itself that it is too large.
     pub fn new(
         incoming: Incoming,
+        announced: Vec<HeaderName>,
         settings: &ForwardSettings,
         record: &Arc<Record>,
         guard: Option<Arc<guarded::Shared>>,
@@ -113,6 +116,7 @@ impl Source {
             incoming,
             record: record.clone(),
             left,
+            announced,
             keeps_bytes: 0,
             taken: Taken::Nothing,
             is_ended: false,
@@ -205,14 +209,13 @@ impl State {
     }
 
     fn take(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
-        let Some(data) = frame.data_ref() else {
-            // Those of HTTP/1 were inspected before.
-            let mut names = frame.trailers_ref().into_iter().flat_map(HeaderMap::keys);
-            if names.any(|name| is_forbidden_trailer(name.as_str().as_bytes())) {
-                return self.fail(Refusal::new(400, Why::Trailer));
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => {
+                self.taken = Taken::More;
+                let trailers = frame.into_trailers().unwrap_or_default();
+                return self.take_trailers(trailers).map(Frame::trailers);
             }
-            self.taken = Taken::More;
-            return Ok(frame);
         };
         let count = data.len() as u64;
         self.record.count_in(count);
@@ -222,8 +225,21 @@ impl State {
             None => {}
         }
         let taken = std::mem::replace(&mut self.taken, Taken::More);
-        self.taken = taken.with(data, self.keeps_bytes);
-        Ok(frame)
+        self.taken = taken.with(&data, self.keeps_bytes);
+        Ok(Frame::data(data))
+    }
+
+    /// Those that were announced: a tenant need not expect others.
+    fn take_trailers(&mut self, mut trailers: HeaderMap) -> Result<HeaderMap, BodyError> {
+        // Those of HTTP/1 were inspected before.
+        if trailers.keys().any(|name| is_forbidden_trailer(name.as_str().as_bytes())) {
+            return self.fail(Refusal::new(400, Why::Trailer));
+        }
+        let names: Vec<HeaderName> = trailers.keys().cloned().collect();
+        for name in names.iter().filter(|name| !self.announced.contains(name)) {
+            trailers.remove(name);
+        }
+        Ok(trailers)
     }
 
     fn fail<T>(&mut self, refusal: Refusal) -> Result<T, BodyError> {

@@ -115,6 +115,26 @@ async fn trailers_are_passed_on_both_ways() {
 }
 
 #[tokio::test]
+async fn a_tenant_gets_no_trailers_that_were_not_announced() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let trailers = "0\r\nX-Sum: 7\r\nX-Other: 8\r\n\r\n";
+    for (announced, passed) in [
+        ("", "0\r\n\r\n"),
+        ("Trailer: x-else\r\n", "0\r\n\r\n"),
+        ("Trailer: x-else\r\nTrailer: a, X-Sum\r\n", "0\r\nx-sum: 7\r\n\r\n"),
+    ] {
+        let request = POST_CHUNKED.replace("Transfer-", &format!("{announced}Transfer-"));
+        let mut client = gate.send(&format!("{request}2\r\nhi\r\n{trailers}")).await;
+        let (mut stream, _) = tenant.take().await;
+        let body = until(&mut stream, "\r\n\r\n").await;
+        assert_eq!(body, format!("2\r\nhi\r\n{passed}"), "{announced}");
+        write(&mut stream, &OK.replace("OK", "OK\r\nConnection: close")).await;
+        until(&mut client, "\r\n\r\nok").await;
+    }
+}
+
+#[tokio::test]
 async fn a_body_is_asked_for_when_the_tenant_takes_it() {
     let tenant = Tenant::new().await;
     let gate = Gate::new(&tenant).await;
