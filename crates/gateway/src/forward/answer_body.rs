@@ -90,8 +90,8 @@ impl Body for AnswerBody {
 pub(super) enum By<T> {
     /// The request is over.
     Connection {
-        /// Where the connection goes then, unless it may not be used again.
-        keep: Option<Arc<Upstreams>>,
+        /// Where the connection goes then, if it may be used again.
+        keep: Arc<Upstreams>,
         /// Keeps the tenant in use.
         in_use: T,
     },
@@ -266,12 +266,11 @@ impl<T> Drop for TenantBody<T> {
             return;
         }
         match &mut self.by {
-            By::Connection { keep: Some(upstreams), .. } => {
+            By::Connection { keep, .. } => {
                 if let Some(upstream) = self.upstream.take() {
-                    upstreams.put(upstream);
+                    keep.put(upstream);
                 }
             }
-            By::Connection { keep: None, .. } => {}
             By::Task { ended, .. } => {
                 // The task may be over.
                 let _ = ended.take().map(|ended| ended.send(()));

@@ -6,7 +6,6 @@ use super::upgrade::Wanted;
 use crate::forwarded::Words;
 use crate::headers::{take_off_hop_fields, which};
 use crate::peer::{Peer, Telling};
-use crate::refusal::{Refusal, Why};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING,
     UPGRADE,
@@ -154,40 +153,10 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes a tenant's head one for the client. Returns whether it said in one way only where its body
-/// ends: programs differ in what they make of a length beside an encoding, and of several lengths.
-pub(super) fn clean_answer(head: &mut response::Parts) -> Result<bool, Refusal> {
-    let (mut encodings, mut are_understood) = (0, true);
-    let (mut lengths, mut are_numbers) = (0, true);
-    for (name, value) in &head.headers {
-        if name == TRANSFER_ENCODING {
-            encodings += 1;
-            are_understood &= is_chunked(value);
-        } else if name == CONTENT_LENGTH {
-            lengths += 1;
-            are_numbers &= is_number(value);
-        }
-    }
-    // Another encoding would be taken off with the field, and never be undone.
-    if encodings > 1 || !are_understood {
-        return Err(Refusal::new(502, Why::BrokeOff));
-    }
-    let is_clear = lengths == 0 || (encodings == 0 && lengths == 1 && are_numbers);
-    // The body ends where the HTTP library has read that it does, and it says so anew.
-    if !is_clear {
-        head.headers.remove(CONTENT_LENGTH);
-    }
+/// Makes a tenant's head one for the client.
+pub(super) fn clean_answer(head: &mut response::Parts) {
     take_off_hop_fields(&mut head.headers);
     head.version = Version::HTTP_11;
-    Ok(is_clear)
-}
-
-fn is_chunked(encoding: &HeaderValue) -> bool {
-    encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
-}
-
-fn is_number(length: &HeaderValue) -> bool {
-    length.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]

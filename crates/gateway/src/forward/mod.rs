@@ -255,7 +255,7 @@ impl Forwarder {
         }
         let agrees = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let agreed = agrees.then(|| head.headers.get(header::UPGRADE).cloned()).flatten();
-        let is_clear = clean_answer(&mut head)?;
+        clean_answer(&mut head);
         if agrees {
             let wanted = wanted.ok_or(Refusal::new(502, Why::BrokeOff))?;
             let is_websocket = wanted.is_websocket();
@@ -277,8 +277,7 @@ impl Forwarder {
         let by = match body.filter(|body| !body.is_ended() || upstream.is_sending()) {
             None => {
                 let shelf = if in_use.peer().is_none() { &self.upstreams } else { &self.peers };
-                let keep = is_clear.then(|| shelf.clone());
-                By::Connection { keep, in_use }
+                By::Connection { keep: shelf.clone(), in_use }
             }
             Some(body) => {
                 let (ended, answer_ended) = oneshot::channel();
