@@ -74,7 +74,8 @@ fn names_nothing(value: &HeaderValue) -> bool {
     value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
 }
 
-fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+/// The elements of the lists that fields of this name are.
+pub(crate) fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim)
 }

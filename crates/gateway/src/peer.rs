@@ -220,10 +220,12 @@ pub(crate) struct Telling<'a> {
 }
 
 impl Telling<'_> {
-    pub fn tell(&self, peer: &Peer, headers: &mut HeaderMap) {
-        headers.insert(KEY, encoded_key(self.key));
-        headers.insert(PEER, peer.credentials.clone());
-        headers.insert(HOPS, HeaderValue::from(u16::from(self.hops) + 1));
+    pub fn fields(&self, peer: &Peer) -> HeaderMap {
+        HeaderMap::from_iter([
+            (KEY, encoded_key(self.key)),
+            (PEER, peer.credentials.clone()),
+            (HOPS, HeaderValue::from(u16::from(self.hops) + 1)),
+        ])
     }
 }
 

@@ -1,12 +1,12 @@
 //! The body of an answer on its way to the client.
 
-use super::upstreams::{Upstream, Upstreams};
+use super::upstream::Upstream;
+use super::upstreams::Upstreams;
 use crate::record::Record;
 use crate::streams;
 use crate::tenants::InUse;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -86,18 +86,17 @@ impl Body for AnswerBody {
     }
 }
 
-/// What an answer's body comes by.
+/// What else an answer's body keeps, and what follows its end.
 pub(super) enum By<T> {
-    /// The connection, which is driven by who takes the body.
+    /// The request is over.
     Connection {
-        upstream: Box<Upstream>,
-        /// Where it goes when the exchange has ended, unless it may not be used again.
-        keep: Option<Arc<Upstreams>>,
+        /// Where the connection goes then, if it may be used again.
+        keep: Arc<Upstreams>,
         /// Keeps the tenant in use.
         in_use: T,
     },
-    /// A task that drives the connection, as the request's body has not ended yet. It is told when
-    /// the answer has, and ends at once if it hears of no end.
+    /// A task sends the rest of the request. It is told when the answer has ended, and ends at once
+    /// if it hears of no end. If it ends before, the request broke off.
     Task { ended: Option<oneshot::Sender<()>>, in_use: Arc<T> },
 }
 
@@ -112,15 +111,14 @@ impl<T> By<T> {
 
 /// The body of a tenant's answer.
 pub(super) struct TenantBody<T> {
-    incoming: Incoming,
-    record: Arc<Record>,
     /// `None` once it was let go.
-    by: Option<By<T>>,
+    upstream: Option<Box<Upstream>>,
+    record: Arc<Record>,
+    by: By<T>,
     /// Resolves when the host that it comes from is gone: of that no connection need tell.
     is_lost: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// A part that was taken, and is not passed on yet.
     next: Option<Frame<Bytes>>,
-    is_ended: bool,
     has_failed: bool,
     /// A failure that is not told yet.
     failure: Option<BodyError>,
@@ -129,44 +127,19 @@ pub(super) struct TenantBody<T> {
 }
 
 impl<T: InUse> TenantBody<T> {
-    pub fn new(incoming: Incoming, record: Arc<Record>, by: By<T>) -> TenantBody<T> {
+    pub fn new(upstream: Box<Upstream>, record: Arc<Record>, by: By<T>) -> TenantBody<T> {
         let in_use = by.in_use();
         let is_lost = in_use.peer().map(|_| Box::pin(in_use.revoked()) as _);
         TenantBody {
-            incoming,
+            upstream: Some(upstream),
             record,
+            by,
             is_lost,
-            by: Some(by),
             next: None,
-            is_ended: false,
             has_failed: false,
             failure: None,
             is_failure_due: false,
         }
-    }
-
-    fn poll_incoming(&mut self, context: &mut Context<'_>) -> Polled {
-        // What is taken makes room, of which the body tells the connection, and that its task. The
-        // connection is polled before the body is found empty again, so that this is needless.
-        let muted = match &self.by {
-            Some(By::Connection { upstream, .. }) => Some(upstream.mute()),
-            _ => None,
-        };
-        let frame = Pin::new(&mut self.incoming).poll_frame(context);
-        drop(muted);
-        frame.map(|frame| match frame {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    self.record.count_out(data.len() as u64);
-                }
-                Some(Ok(frame))
-            }
-            Some(Err(error)) => Some(Err(error.into())),
-            None => {
-                self.is_ended = true;
-                None
-            }
-        })
     }
 
     fn fail(&mut self, error: BodyError) -> Polled {
@@ -177,33 +150,30 @@ impl<T: InUse> TenantBody<T> {
 
     /// The next part that the tenant has sent.
     fn poll_part(&mut self, context: &mut Context<'_>) -> Polled {
-        let mut frame = self.poll_incoming(context);
-        // That has told the connection that the next part is wanted.
-        if frame.is_pending()
-            && let Some(By::Connection { upstream, .. }) = &mut self.by
+        if let By::Task { ended: Some(ended), .. } = &mut self.by
+            && ended.poll_closed(context).is_ready()
         {
-            let is_over = upstream.poll(context).is_ready();
-            frame = self.poll_incoming(context);
-            if frame.is_pending() && is_over {
-                // A body ends only by its own end.
-                return self.fail("the tenant's connection is over".into());
-            }
+            return self.fail("the request broke off".into());
         }
-        match frame {
+        let Some(upstream) = &mut self.upstream else { return Poll::Ready(None) };
+        match upstream.poll_frame(context) {
             Poll::Ready(Some(Err(error))) => self.fail(error),
             Poll::Pending if self.poll_lost(context).is_ready() => {
                 self.fail("the tenant's host is gone".into())
             }
-            frame => frame,
+            frame => {
+                if let Poll::Ready(Some(Ok(frame))) = &frame
+                    && let Some(data) = frame.data_ref()
+                {
+                    self.record.count_out(data.len() as u64);
+                }
+                frame
+            }
         }
     }
 
     fn poll_lost(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.is_lost.as_mut().map_or(Poll::Pending, |lost| lost.as_mut().poll(context))
-    }
-
-    fn may_answer(&self) -> bool {
-        self.by.as_ref().is_some_and(|by| by.in_use().may_answer())
     }
 
     /// The next part, with those joined to it that are there already.
@@ -243,6 +213,13 @@ impl<T: InUse> TenantBody<T> {
     }
 }
 
+impl<T> TenantBody<T> {
+    /// All of it was taken.
+    fn is_over(&self) -> bool {
+        self.upstream.as_ref().is_none_or(|upstream| upstream.body().is_over())
+    }
+}
+
 // Nothing in it is pinned.
 impl<T> Unpin for TenantBody<T> {}
 
@@ -254,7 +231,7 @@ impl<T: InUse> Body for TenantBody<T> {
         let this = &mut *self;
         if this.failure.is_none() || this.next.is_some() {
             let parts = this.poll_parts(context);
-            if parts.is_ready() && !this.may_answer() {
+            if parts.is_ready() && !this.by.in_use().may_answer() {
                 this.has_failed = true;
                 this.next = None;
                 return Poll::Ready(Some(Err("the host may not answer for its tenants".into())));
@@ -273,28 +250,31 @@ impl<T: InUse> Body for TenantBody<T> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.next.is_none() && (self.is_ended || self.incoming.is_end_stream())
+        self.next.is_none() && !self.has_failed && self.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let hint = self.incoming.size_hint();
+        let rest = self.upstream.as_ref().and_then(|upstream| upstream.body().length());
         let next = self.next.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
-        hint.exact().map_or(hint, |rest| SizeHint::with_exact(rest + next as u64))
+        rest.map_or(SizeHint::default(), |rest| SizeHint::with_exact(rest + next as u64))
     }
 }
 
 impl<T> Drop for TenantBody<T> {
     fn drop(&mut self) {
-        let is_whole = !self.has_failed && (self.is_ended || self.incoming.is_end_stream());
-        match self.by.take() {
-            Some(By::Connection { upstream, keep: Some(upstreams), .. }) if is_whole => {
-                upstreams.put(upstream);
+        if self.has_failed || !self.is_over() {
+            return;
+        }
+        match &mut self.by {
+            By::Connection { keep, .. } => {
+                if let Some(upstream) = self.upstream.take() {
+                    keep.put(upstream);
+                }
             }
-            Some(By::Task { ended: Some(ended), .. }) if is_whole => {
+            By::Task { ended, .. } => {
                 // The task may be over.
-                ended.send(()).ok();
+                let _ = ended.take().map(|ended| ended.send(()));
             }
-            _ => {}
         }
     }
 }

@@ -1,20 +1,17 @@
 //! The heads of requests and answers, as they are passed on.
 
 use super::AsSent;
+use super::sending::write_fields;
 use super::upgrade::Wanted;
 use crate::forwarded::Words;
 use crate::headers::{take_off_hop_fields, which};
 use crate::peer::{Peer, Telling};
-use crate::refusal::{Refusal, Why};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::uri::PathAndQuery;
-use http::{Method, Request, Uri, Version, response};
-
-/// The fields of most requests have room in it.
-const PACKED_BYTES: usize = 1_000;
+use http::{Method, Version, response};
 
 /// What the names of the cookies of operators' pages begin with: see `lib/dashboard/access.js`.
 const OPERATORS_COOKIE: &[u8] = b"absolute-runtime-";
@@ -22,21 +19,12 @@ const OPERATORS_COOKIE: &[u8] = b"absolute-runtime-";
 /// The head of a request, for each try to send it.
 #[derive(Debug)]
 pub(super) struct RequestHead<'a> {
-    /// Its method and header fields are those of the head; the fields are in it until the first try.
+    /// Its method and its header fields are those of the head.
     request: &'a mut AsSent,
     target: PathAndQuery,
-    /// What is added to the fields, for each try, unless another gateway has.
-    words: Words<'a>,
     /// What is added for a peer.
     telling: Telling<'a>,
-    /// What the headers are made of again for a second try; `None` before the first.
-    packed: Option<Packed>,
 }
-
-/// Header fields in one piece of memory, each part after its length. A second try is rare, and each
-/// has to be prepared for: a copy of the map would take several times as long.
-#[derive(Debug)]
-struct Packed(Vec<u8>);
 
 impl<'a> RequestHead<'a> {
     /// The head for the tenant of what a client sent. `Content-Length` stays as it is.
@@ -64,15 +52,19 @@ impl<'a> RequestHead<'a> {
             }
             take_off_operators_cookies(headers);
         }
-        RequestHead { request, target, words, telling, packed: None }
+        // Otherwise another gateway has told it.
+        if telling.hops == 0 {
+            words.tell(headers);
+        }
+        RequestHead { request, target, telling }
     }
 
     pub fn method(&self) -> &Method {
         self.request.method()
     }
 
-    /// Says whether a body comes with it. Without a length the HTTP library would take a GET for
-    /// one that has none, and a tenant might wait for that of a POST.
+    /// Says whether a body comes with it. Without that a tenant would take a request for one that has
+    /// none, and might wait for that of a POST.
     pub fn say_whether_it_has_a_body(&mut self, has_body: bool) {
         let is_expected = matches!(*self.method(), Method::POST | Method::PUT | Method::PATCH);
         let headers = self.request.headers_mut();
@@ -97,58 +89,27 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// A request with this head, for a tenant or for the gateway of another host.
-    pub fn with<B>(&mut self, body: B, peer: Option<&Peer>) -> Request<B> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method().clone();
-        *request.uri_mut() = Uri::from(self.target.clone());
-        let headers = request.headers_mut();
-        *headers = match &self.packed {
-            None => {
-                self.packed = Some(Packed::of(self.request.headers()));
-                std::mem::take(self.request.headers_mut())
-            }
-            Some(packed) => packed.unpack(),
-        };
-        if self.telling.hops == 0 {
-            self.words.tell(headers);
+    pub fn fields(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// Writes it as HTTP/1 has it, for a tenant or for the gateway of another host.
+    pub fn write(&self, buffer: &mut Vec<u8>, peer: Option<&Peer>) {
+        for part in [self.method().as_str(), " ", self.target.as_str(), " HTTP/1.1\r\n"] {
+            buffer.extend_from_slice(part.as_bytes());
         }
+        write_fields(buffer, self.fields());
         if let Some(peer) = peer {
-            self.telling.tell(peer, headers);
+            write_fields(buffer, &self.telling.fields(peer));
         }
-        request
-    }
-}
-
-impl Packed {
-    fn of(headers: &HeaderMap) -> Packed {
-        let mut bytes = Vec::with_capacity(PACKED_BYTES);
-        for (name, value) in headers {
-            for part in [name.as_str().as_bytes(), value.as_bytes()] {
-                bytes.extend_from_slice(&(part.len() as u32).to_ne_bytes());
-                bytes.extend_from_slice(part);
-            }
-        }
-        Packed(bytes)
+        buffer.extend_from_slice(b"\r\n");
     }
 
-    fn unpack(&self) -> HeaderMap {
-        let mut rest = self.0.as_slice();
-        let mut next = || {
-            let (length, after) = rest.split_first_chunk()?;
-            let (part, after) = after.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
-            rest = after;
-            Some(part)
-        };
-        let mut headers = HeaderMap::new();
-        while let (Some(name), Some(value)) = (next(), next()) {
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-            {
-                headers.append(name, value);
-            }
-        }
-        headers
+    /// An empty map with room for fields: the head is not needed any more.
+    pub fn spent(&mut self) -> HeaderMap {
+        let mut fields = std::mem::take(self.request.headers_mut());
+        fields.clear();
+        fields
     }
 }
 
@@ -192,68 +153,15 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes a tenant's head one for the client. Returns whether it said in one way only where its body
-/// ends: programs differ in what they make of a length beside an encoding, and of several lengths.
-pub(super) fn clean_answer(head: &mut response::Parts) -> Result<bool, Refusal> {
-    let (mut encodings, mut are_understood) = (0, true);
-    let (mut lengths, mut are_numbers) = (0, true);
-    for (name, value) in &head.headers {
-        if name == TRANSFER_ENCODING {
-            encodings += 1;
-            are_understood &= is_chunked(value);
-        } else if name == CONTENT_LENGTH {
-            lengths += 1;
-            are_numbers &= is_number(value);
-        }
-    }
-    // Another encoding would be taken off with the field, and never be undone.
-    if encodings > 1 || !are_understood {
-        return Err(Refusal::new(502, Why::BrokeOff));
-    }
-    let is_clear = lengths == 0 || (encodings == 0 && lengths == 1 && are_numbers);
-    // The body ends where the HTTP library has read that it does, and it says so anew.
-    if !is_clear {
-        head.headers.remove(CONTENT_LENGTH);
-    }
+/// Makes a tenant's head one for the client.
+pub(super) fn clean_answer(head: &mut response::Parts) {
     take_off_hop_fields(&mut head.headers);
     head.version = Version::HTTP_11;
-    Ok(is_clear)
-}
-
-fn is_chunked(encoding: &HeaderValue) -> bool {
-    encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
-}
-
-fn is_number(length: &HeaderValue) -> bool {
-    length.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forwarded::Client;
-
-    #[test]
-    fn a_second_try_has_the_fields_of_the_first() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [("a", "1"), ("cookie", ""), ("a", "\u{e9}, 2"), ("x-b", " ")] {
-            let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
-            headers.append(HeaderName::from_static(name), value);
-        }
-        let mut request = Request::new(None);
-        *request.headers_mut() = headers.clone();
-        let target = PathAndQuery::from_static("/a?b");
-        let client = Client::new("10.0.0.9".parse().expect("an address"), false, None);
-        let host = HeaderValue::from_static("h");
-        let words = Words { client: &client, host, prefix: None, trusted: &[] };
-        words.tell(&mut headers);
-        let telling = Telling { key: "a", hops: 0 };
-        let mut head = RequestHead { request: &mut request, target, words, telling, packed: None };
-        for _ in 0..3 {
-            let request = head.with((), None);
-            assert_eq!((request.headers(), request.uri()), (&headers, &Uri::from_static("/a?b")));
-        }
-    }
 
     #[test]
     fn tenants_see_no_cookie_of_the_operators_page() {

@@ -5,22 +5,24 @@
 //! at the tenant, as the future of [`Forwarder::forward`] or the answer's body is dropped then.
 
 mod answer_body;
-mod bell;
 mod frames;
 mod head;
 mod line;
 mod passing;
+mod receiving;
 mod request_body;
 mod retry;
+mod sending;
 #[cfg(test)]
 mod tests;
 mod tunnel;
 mod upgrade;
+mod upstream;
 mod upstreams;
-mod watched;
 
 use crate::forwarded::{Cidr, Client, Words};
 use crate::guarded;
+use crate::headers::elements;
 use crate::peer::{Missed, Telling, take_off_ours};
 use crate::record::Record;
 use crate::refusal::{Refusal, Why};
@@ -28,19 +30,23 @@ use crate::tenants::InUse;
 use answer_body::{By, TenantBody};
 use head::{RequestHead, clean_answer};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header, response};
 use http_body::Body;
 use hyper::body::Incoming;
+use line::Line;
 use passing::Outcome;
-use request_body::{RequestBody, Source};
+use request_body::Source;
 use retry::{Again, Failed, Tries, Unconnected};
+use sending::{Cut, Framing, Sending};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 use tunnel::Tunnel;
 use upgrade::Wanted;
-use upstreams::{Upstream, Upstreams};
+use upstream::Upstream;
+use upstreams::Upstreams;
 
 pub use answer_body::{AnswerBody, BodyError};
 
@@ -114,7 +120,7 @@ pub enum Next {
 struct Prepared<'a> {
     head: RequestHead<'a>,
     /// `None`: it has no body.
-    body: Option<Source>,
+    body: Option<(Source, Framing)>,
     wanted: Option<Wanted>,
     guard: Option<&'a Arc<guarded::Shared>>,
     /// Its client is another host's gateway.
@@ -217,20 +223,26 @@ impl Forwarder {
         let incoming = incoming.filter(|body| wanted.is_none() && !body.is_end_stream());
         let has_body = incoming.is_some();
         let body = incoming
-            .map(|incoming| Source::new(incoming, &self.settings, &record, guard.cloned()))
+            .map(|incoming| {
+                let announced = elements(head.fields(), header::TRAILER)
+                    .filter_map(|name| name.parse().ok())
+                    .collect();
+                Source::new(incoming, announced, &self.settings, &record, guard.cloned())
+            })
             .transpose()?;
         match &wanted {
             Some(wanted) => head.asks_for(wanted),
             None => head.say_whether_it_has_a_body(has_body),
         }
+        let body = body.map(|body| Ok((body, Framing::of(head.fields())?))).transpose()?;
         Ok(Prepared { head, body, wanted, guard, is_passed: hops > 0, record })
     }
 
     /// The answer for the client of a tenant's answer.
     fn answer<T: InUse>(
         &self,
-        answer: Response<Incoming>,
-        upstream: Box<Upstream>,
+        mut head: response::Parts,
+        mut upstream: Box<Upstream>,
         in_use: T,
         prepared: Prepared<'_>,
     ) -> Result<Response<AnswerBody>, Refusal> {
@@ -238,13 +250,12 @@ impl Forwarder {
         if !in_use.may_answer() {
             return Err(Refusal::fenced());
         }
-        let (mut head, incoming) = answer.into_parts();
         if is_passed {
             take_off_ours(&mut head.headers);
         }
         let agrees = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let agreed = agrees.then(|| head.headers.get(header::UPGRADE).cloned()).flatten();
-        let is_clear = clean_answer(&mut head)?;
+        clean_answer(&mut head);
         if agrees {
             let wanted = wanted.ok_or(Refusal::new(502, Why::BrokeOff))?;
             let is_websocket = wanted.is_websocket();
@@ -252,7 +263,8 @@ impl Forwarder {
             if let Some(guard) = guard {
                 guard.allow_other_protocol();
             }
-            let (tenant, first) = upstream.into_line();
+            let line = upstream.into_line();
+            let (tenant, first) = line.ok_or(Refusal::new(502, Why::BrokeOff))?;
             let farewell = is_websocket.then(|| self.settings.farewell.subscribe());
             let tunnel = Tunnel { client, tenant, first, farewell, record, in_use };
             tokio::spawn(tunnel.run());
@@ -261,50 +273,55 @@ impl Forwarder {
         if let Some(wanted) = wanted {
             wanted.decline(head.status)?;
         }
-        let by = match body.filter(|body| !body.is_ended()) {
+        let body = body.map(|(body, _)| body);
+        let by = match body.filter(|body| !body.is_ended() || upstream.is_sending()) {
             None => {
                 let shelf = if in_use.peer().is_none() { &self.upstreams } else { &self.peers };
-                let keep = is_clear.then(|| shelf.clone());
-                By::Connection { upstream, keep, in_use }
+                By::Connection { keep: shelf.clone(), in_use }
             }
             Some(body) => {
                 let (ended, answer_ended) = oneshot::channel();
                 let in_use = Arc::new(in_use);
-                tokio::spawn(go_on(upstream, body, answer_ended, in_use.clone()));
+                let sending = upstream.take_sending();
+                tokio::spawn(go_on(sending, body, answer_ended, in_use.clone()));
                 By::Task { ended: Some(ended), in_use }
             }
         };
-        let body = AnswerBody::of(TenantBody::new(incoming, record, by));
+        let body = AnswerBody::of(TenantBody::new(upstream, record, by));
         Ok(Response::from_parts(head, body))
     }
 }
 
 impl Prepared<'_> {
     /// Sends it once.
-    async fn send(&mut self, upstream: &mut Upstream) -> Result<Response<Incoming>, Failed> {
-        let body = self.body.as_ref();
-        let body = body.map_or_else(RequestBody::none, |body| body.body(upstream.progress(), 0));
-        let sent = upstream.send(self.head.with(body, None)).await;
+    async fn send(&mut self, upstream: &mut Upstream) -> Result<response::Parts, Failed> {
+        let body = self.body(0);
+        let sent = upstream.send(&mut self.head, body).await;
         sent.map_err(|()| self.failed(upstream))
+    }
+
+    /// Its body from the beginning, of which so much is kept for another try.
+    fn body(&self, keeps_bytes: usize) -> Option<(Source, Framing)> {
+        self.body.as_ref().map(|(body, framing)| (body.again(keeps_bytes), *framing))
     }
 
     fn failed(&self, upstream: &Upstream) -> Failed {
         Failed {
             was_reused: upstream.is_reused(),
-            was_sent: upstream.progress().has_sent(),
-            was_answered: upstream.progress().has_received(),
+            was_sent: upstream.has_sent(),
+            was_answered: upstream.has_received(),
             is_whole: self.is_whole(),
         }
     }
 
     /// It can be sent from its beginning.
     fn is_whole(&self) -> bool {
-        self.body.as_ref().is_none_or(Source::is_whole)
+        self.body.as_ref().is_none_or(|(body, _)| body.is_whole())
     }
 
     /// Why the client's part of it failed, if it did.
     fn failure(&self) -> Option<Refusal> {
-        self.body.as_ref().and_then(Source::failure)
+        self.body.as_ref().and_then(|(body, _)| body.failure())
     }
 }
 
@@ -337,28 +354,36 @@ where
     Ok(tenant)
 }
 
-/// Drives a connection whose answer came before its request's body had ended. The rest is passed on
-/// while the tenant takes it, and then dropped: a client that is still sending when its connection
-/// ends may never see the answer. Both have an end soon after the answer's.
+/// Sends the rest of a request whose answer came before its body had ended. It is passed on while the
+/// tenant takes it, and then dropped: a client that is still sending when its connection ends may
+/// never see the answer. Both have an end soon after the answer's; and a body that breaks off ends
+/// the answer, which sees that nobody waits for its end.
 async fn go_on<T>(
-    mut upstream: Box<Upstream>,
+    (mut sending, line): (Sending, Arc<Line>),
     body: Source,
-    answer_ended: oneshot::Receiver<()>,
+    mut answer_ended: oneshot::Receiver<()>,
     _in_use: Arc<T>,
 ) {
     let rest = async {
-        upstream.finish().await;
-        drop(upstream);
-        body.drain().await;
+        let sent = poll_fn(|context| sending.poll(&line, context)).await;
+        drop((sending, line));
+        if sent != Err(Cut::Body) {
+            body.drain().await;
+        }
+        body.failure().is_none()
     };
     let bounded = async {
         // Else the client has left.
-        if answer_ended.await.is_ok() {
+        if (&mut answer_ended).await.is_ok() {
             sleep(REST).await;
         }
+        false
     };
-    tokio::select! {
-        () = rest => {}
-        () = bounded => {}
+    let is_whole = tokio::select! {
+        is_whole = rest => is_whole,
+        is_whole = bounded => is_whole,
+    };
+    if is_whole && !answer_ended.is_terminated() {
+        let _ = answer_ended.await;
     }
 }

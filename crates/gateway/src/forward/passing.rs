@@ -3,16 +3,13 @@
 //! It is sent and sent again by the rules for tenants. Beyond them that gateway may say that the
 //! tenant is not there, which it does before it has done anything with the request.
 
-use super::request_body::RequestBody;
 use super::retry::{Again, Failed, Tries, Unconnected};
-use super::upstreams::Upstream;
+use super::upstream::Upstream;
 use super::{Forwarder, Prepared};
 use crate::peer::{Miss, Missed, Peer, Verdict, verdict};
 use crate::refusal::{Refusal, Why};
 use crate::tenants::InUse;
-use http::Response;
-use http_body::Body;
-use hyper::body::Incoming;
+use http::response;
 use std::sync::Arc;
 
 /// How much of a request's body is kept until its answer begins, to be sent to another host.
@@ -20,7 +17,7 @@ const KEPT_BYTES: usize = 64 << 10;
 
 /// What became of a request to another host.
 pub(super) enum Outcome<T> {
-    Answered(Response<Incoming>, Box<Upstream>, T),
+    Answered(response::Parts, Box<Upstream>, T),
     /// It is to be sent elsewhere.
     Missed(Missed),
 }
@@ -87,23 +84,20 @@ impl Forwarder {
     /// What an answer of a peer means.
     fn judged<T: InUse>(
         &self,
-        answer: Response<Incoming>,
+        mut answer: response::Parts,
         upstream: Box<Upstream>,
         tenant: T,
         peer: Arc<Peer>,
         prepared: &Prepared<'_>,
         tries: &mut Tries,
     ) -> Result<Outcome<T>, Refusal> {
-        let (mut head, incoming) = answer.into_parts();
-        let Some(verdict) = verdict(&mut head) else {
+        let Some(verdict) = verdict(&mut answer) else {
             prepared.record.is_passed_on(&peer);
-            return Ok(Outcome::Answered(Response::from_parts(head, incoming), upstream, tenant));
+            return Ok(Outcome::Answered(answer, upstream, tenant));
         };
-        // A gateway's own answer has no body. The rest of a request's is not sent for it.
-        let is_sent = prepared.body.as_ref().is_none_or(|body| body.is_ended());
-        if is_sent && incoming.is_end_stream() {
-            self.peers.put(upstream);
-        }
+        // A gateway's own answer has no body. The rest of a request's is not sent for it, and the
+        // connection ends if there is one.
+        self.peers.put(upstream);
         match verdict {
             Verdict::Refused(refusal) => {
                 prepared.record.is_passed_on(&peer);
@@ -121,18 +115,17 @@ impl Prepared<'_> {
     /// Sends it once to a peer. Of a host that is gone no connection need tell: a machine that stands
     /// still keeps them all.
     async fn send_to_peer<T: InUse>(
-        &mut self,
+        &self,
         upstream: &mut Upstream,
         tenant: &T,
         peer: &Peer,
-    ) -> Result<Response<Incoming>, Failed> {
-        let body = self.body.as_ref();
-        let body =
-            body.map_or_else(RequestBody::none, |body| body.body(upstream.progress(), KEPT_BYTES));
-        let request = self.head.with(body, Some(peer));
+    ) -> Result<response::Parts, Failed> {
+        let body = self.body(KEPT_BYTES);
         tokio::select! {
             biased;
-            sent = upstream.send(request) => sent.map_err(|()| self.failed(upstream)),
+            sent = upstream.send_to_peer(&self.head, peer, body) => {
+                sent.map_err(|()| self.failed(upstream))
+            }
             () = tenant.revoked() => Err(Failed { was_reused: false, ..self.failed(upstream) }),
         }
     }

@@ -1,15 +1,13 @@
 //! The body of a request on its way to the tenant: counted, bounded, and with an end to waiting.
 
-use super::answer_body::Polled;
-use super::watched::Progress;
 use super::{BodyError, ForwardSettings};
 use crate::guarded;
 use crate::record::Record;
 use crate::refusal::{Refusal, Why};
 use crate::strict::is_forbidden_trailer;
 use bytes::Bytes;
-use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http::header::{HeaderMap, HeaderName};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,11 +21,7 @@ const STRIKES_MAX: u32 = 4;
 /// Parts that are kept at most: each may hold a whole buffer of the HTTP library's.
 const PARTS_MAX: usize = 16;
 
-/// A request's body, for one try to send it.
-#[derive(Debug)]
-pub(super) struct RequestBody(Option<Source>);
-
-/// What the tries to send a request take its body from.
+/// A request's body, which the tries to send it share.
 #[derive(Clone, Debug)]
 pub(super) struct Source(Arc<Mutex<State>>);
 
@@ -37,11 +31,12 @@ struct State {
     record: Arc<Record>,
     /// Bytes that may still come.
     left: Option<u64>,
+    /// The trailers that its head tells of.
+    announced: Vec<HeaderName>,
     /// How much of it is kept until the answer begins.
     keeps_bytes: usize,
     /// What was taken of it and could be sent once more.
     taken: Taken,
-    progress: Option<Arc<Progress>>,
     is_ended: bool,
     failure: Option<Refusal>,
     guard: Option<Arc<guarded::Shared>>,
@@ -76,15 +71,6 @@ impl Taken {
         }
     }
 
-    /// The current try has got all of it.
-    fn is_given(&self) -> bool {
-        match self {
-            Taken::First(_, is_given) => *is_given,
-            Taken::Parts(parts, given) => *given == parts.len(),
-            Taken::Nothing | Taken::More => true,
-        }
-    }
-
     /// Another try begins.
     fn rewind(&mut self) {
         match self {
@@ -113,17 +99,11 @@ impl Taken {
     }
 }
 
-impl RequestBody {
-    /// No body.
-    pub fn none() -> RequestBody {
-        RequestBody(None)
-    }
-}
-
 impl Source {
     /// Takes a request's body, unless it says itself that it is too large.
     pub fn new(
         incoming: Incoming,
+        announced: Vec<HeaderName>,
         settings: &ForwardSettings,
         record: &Arc<Record>,
         guard: Option<Arc<guarded::Shared>>,
@@ -136,9 +116,9 @@ impl Source {
             incoming,
             record: record.clone(),
             left,
+            announced,
             keeps_bytes: 0,
             taken: Taken::Nothing,
-            progress: None,
             is_ended: false,
             failure: None,
             guard,
@@ -153,12 +133,17 @@ impl Source {
     }
 
     /// The body from its beginning, for a try on a connection. So much of it is kept for another.
-    pub fn body(&self, progress: &Arc<Progress>, keeps_bytes: usize) -> RequestBody {
+    pub fn again(&self, keeps_bytes: usize) -> Source {
         let mut state = self.state();
-        state.progress = Some(progress.clone());
         state.keeps_bytes = keeps_bytes;
         state.taken.rewind();
-        RequestBody(Some(self.clone()))
+        self.clone()
+    }
+
+    /// The next part. It is asked for when something of the request was sent: until then all of it
+    /// can be sent on another connection.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
+        self.state().poll(context)
     }
 
     /// It can be sent from its beginning.
@@ -199,13 +184,8 @@ impl State {
         if let Some(bytes) = self.taken.next() {
             return Poll::Ready(Ok(Some(Frame::data(bytes))));
         }
-        if let Taken::First(..) | Taken::Parts(..) = &self.taken {
-            // The next one is taken when something was sent: until then all could be sent on
-            // another connection. The connection sends what it has once this says `Pending`.
-            if !self.progress.as_ref().is_some_and(|progress| progress.has_sent()) {
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+        if self.is_ended {
+            return Poll::Ready(Ok(None));
         }
         match Pin::new(&mut self.incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -229,14 +209,13 @@ impl State {
     }
 
     fn take(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
-        let Some(data) = frame.data_ref() else {
-            // Those of HTTP/1 were inspected before.
-            let mut names = frame.trailers_ref().into_iter().flat_map(HeaderMap::keys);
-            if names.any(|name| is_forbidden_trailer(name.as_str().as_bytes())) {
-                return self.fail(Refusal::new(400, Why::Trailer));
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => {
+                self.taken = Taken::More;
+                let trailers = frame.into_trailers().unwrap_or_default();
+                return self.take_trailers(trailers).map(Frame::trailers);
             }
-            self.taken = Taken::More;
-            return Ok(frame);
         };
         let count = data.len() as u64;
         self.record.count_in(count);
@@ -246,8 +225,21 @@ impl State {
             None => {}
         }
         let taken = std::mem::replace(&mut self.taken, Taken::More);
-        self.taken = taken.with(data, self.keeps_bytes);
-        Ok(frame)
+        self.taken = taken.with(&data, self.keeps_bytes);
+        Ok(Frame::data(data))
+    }
+
+    /// Those that were announced: a tenant need not expect others.
+    fn take_trailers(&mut self, mut trailers: HeaderMap) -> Result<HeaderMap, BodyError> {
+        // Those of HTTP/1 were inspected before.
+        if trailers.keys().any(|name| is_forbidden_trailer(name.as_str().as_bytes())) {
+            return self.fail(Refusal::new(400, Why::Trailer));
+        }
+        let names: Vec<HeaderName> = trailers.keys().cloned().collect();
+        for name in names.iter().filter(|name| !self.announced.contains(name)) {
+            trailers.remove(name);
+        }
+        Ok(trailers)
     }
 
     fn fail<T>(&mut self, refusal: Refusal) -> Result<T, BodyError> {
@@ -268,33 +260,6 @@ impl State {
             if self.strikes > STRIKES_MAX {
                 return Poll::Ready(());
             }
-        }
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
-        match &self.0 {
-            Some(source) => source.state().poll(context).map(Result::transpose),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let Some(source) = &self.0 else { return true };
-        let state = source.state();
-        let is_given = state.taken.is_given();
-        state.failure.is_none() && is_given && (state.is_ended || state.incoming.is_end_stream())
-    }
-
-    /// Its length is what the head says.
-    fn size_hint(&self) -> SizeHint {
-        match self.0 {
-            Some(_) => SizeHint::default(),
-            None => SizeHint::with_exact(0),
         }
     }
 }

@@ -93,7 +93,7 @@ fn asked<B>(request: &Request<B>) -> Option<HeaderValue> {
 }
 
 /// Whether this word is in the list.
-fn has_word(list: &HeaderValue, word: &[u8]) -> bool {
+pub(super) fn has_word(list: &HeaderValue, word: &[u8]) -> bool {
     let mut words = list.as_bytes().split(|byte| *byte == b',');
     words.any(|found| found.trim_ascii().eq_ignore_ascii_case(word))
 }

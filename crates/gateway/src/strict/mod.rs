@@ -12,8 +12,7 @@ pub(crate) mod http2;
 mod tests;
 
 use crate::refusal::{Refusal, Why};
-use chunks::Chunks;
-pub(crate) use chunks::is_forbidden_trailer;
+pub(crate) use chunks::{Chunks, is_forbidden_trailer};
 use memchr::memmem::Finder;
 use std::sync::LazyLock;
 

@@ -5,6 +5,7 @@ use crate::support::*;
 use gateway::peer::{Entry, Identity, Miss, MutualPem};
 use gateway::settings::{CertifiedPem, Routing};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::io::Write;
 
 /// A fleet's authority.
 struct Authority {
@@ -71,4 +72,42 @@ fn a_host_with_a_certificate_of_the_fleets_is_served_and_no_other() {
     let mut clear = Client::connect(&listener);
     assert_eq!(clear.ask("GET / HTTP/1.1\r\nHost: a\r\nAbsolute-Key: shop\r\n\r\n").status, 400);
     assert_eq!(backend.seen(), 3);
+}
+
+/// What bodies have in all, as they say before.
+const BYTES: usize = 16 << 20;
+
+#[test]
+fn large_bodies_pass_one_another_on_an_encrypted_connection() {
+    let tenant = Raw::new();
+    let fleet = Authority::new();
+    let b = Host::with("shop", Place::Here(tenant.address()));
+    let listener = b.listen(|settings| {
+        settings.routing = Routing::Peers(Entry::Certificate(fleet.certify("127.0.0.1")));
+    });
+    let identity = Identity::read(&fleet.certify("a")).expect("an identity");
+    let encryption = identity.for_host("127.0.0.1").expect("a name");
+    let there = There::with("b", address_of(&listener), "x", Some(encryption));
+    let (front, hooks) = Host::with("shop", Place::There(there)).front();
+    let mut client = Client::connect(&front);
+    let part: Vec<u8> = (0..1 << 20).map(|index| (index % 251) as u8).collect();
+    client.send(format!("POST /shop/ HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n"));
+    let mut stream = tenant.accept();
+    let mut reader = Reader::new(stream.try_clone().expect("a second descriptor"));
+    reader.head().expect("a head");
+    stream
+        .write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {BYTES}\r\n\r\n").as_bytes())
+        .expect("written");
+    client.reader.head().expect("an answer, though the request has not ended");
+    let whole = part.repeat(BYTES / part.len());
+    std::thread::scope(|scope| {
+        scope.spawn(|| stream.write_all(&whole).expect("written"));
+        scope.spawn(|| assert!(reader.exactly(BYTES) == whole));
+        let Client { reader, stream } = &mut client;
+        scope.spawn(|| assert!(reader.exactly(BYTES) == whole));
+        stream.write_all(&whole).expect("written");
+    });
+    until("it is over", || hooks.state().events.len() == 1);
+    let event = hooks.state().events[0].clone();
+    assert_eq!((event.bytes_in, event.bytes_out), (BYTES as u64, BYTES as u64));
 }

@@ -13,7 +13,15 @@ async fn a_tenant_that_breaks_off_before_its_answer_is_told_by_502() {
         "HTTP/1.1 101 Switching Protocols\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+        // Several ways to read where it ends, or where its lines do.
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: 12\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+        "HTTP/1.1 200 OK\r\nA: b\rC: d\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 2\r\n\r\nok",
     ] {
         let mut client = gate.send(&LAST_GET.replace("GET", "POST")).await;
         let (mut stream, _) = tenant.take().await;
@@ -22,6 +30,19 @@ async fn a_tenant_that_breaks_off_before_its_answer_is_told_by_502() {
         assert!(to_end(&mut client).await.starts_with("HTTP/1.1 502 "), "{part}");
     }
     tenant.is_unused().await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_told_by_502() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let mut client = gate.send(LAST_GET).await;
+    let (mut stream, _) = tenant.take().await;
+    let line = format!("A: {}\r\n", "b".repeat(20_000));
+    let answer = OK.replace("Content", &format!("{}Content", line.repeat(21)));
+    // The gateway may have ended the connection before it has all.
+    let _ = stream.write_all(answer.as_bytes()).await;
+    assert!(to_end(&mut client).await.starts_with("HTTP/1.1 502 "));
 }
 
 #[tokio::test]

@@ -53,6 +53,51 @@ async fn a_body_of_any_method_is_passed_on_as_it_is_framed() {
     }
 }
 
+/// Reads chunks up to the last one.
+async fn chunks(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let size = until(stream, "\r\n").await;
+        let size = usize::from_str_radix(size.trim_end(), 16).expect("a size");
+        let mut chunk = vec![0; size + 2];
+        stream.read_exact(&mut chunk).await.expect("a chunk");
+        assert!(chunk.ends_with(b"\r\n"));
+        if size == 0 {
+            return all;
+        }
+        all.extend_from_slice(&chunk[..size]);
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_arrives_as_it_was_sent() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let body: String = (0..400_000).map(|number| format!("{number:06} ")).collect();
+    let length = format!("Content-Length: {}", body.len());
+    for (request, is_chunked) in [
+        (format!("{POST_CHUNKED}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()), true),
+        (POST_LENGTH.replace("Content-Length: 6", &length) + &body, false),
+    ] {
+        let mut client = gate.connect().await;
+        let taken = async {
+            let (mut stream, _) = tenant.take().await;
+            let arrived = match is_chunked {
+                true => chunks(&mut stream).await,
+                false => {
+                    let mut all = vec![0; body.len()];
+                    stream.read_exact(&mut all).await.expect("all of it");
+                    all
+                }
+            };
+            assert!(arrived == body.as_bytes(), "{} bytes, or others", arrived.len());
+            write(&mut stream, &OK.replace("OK", "OK\r\nConnection: close")).await;
+        };
+        tokio::join!(taken, write(&mut client, &request));
+        until(&mut client, "\r\n\r\nok").await;
+    }
+}
+
 #[tokio::test]
 async fn trailers_are_passed_on_both_ways() {
     let tenant = Tenant::new().await;
@@ -67,6 +112,26 @@ async fn trailers_are_passed_on_both_ways() {
     write(&mut stream, &format!("{answer}2\r\nok\r\n0\r\nX-End: 8\r\n\r\n")).await;
     super::head(&mut client).await;
     assert!(until(&mut client, "\r\n\r\n").await.ends_with("0\r\nx-end: 8\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn a_tenant_gets_no_trailers_that_were_not_announced() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let trailers = "0\r\nX-Sum: 7\r\nX-Other: 8\r\n\r\n";
+    for (announced, passed) in [
+        ("", "0\r\n\r\n"),
+        ("Trailer: x-else\r\n", "0\r\n\r\n"),
+        ("Trailer: x-else\r\nTrailer: a, X-Sum\r\n", "0\r\nx-sum: 7\r\n\r\n"),
+    ] {
+        let request = POST_CHUNKED.replace("Transfer-", &format!("{announced}Transfer-"));
+        let mut client = gate.send(&format!("{request}2\r\nhi\r\n{trailers}")).await;
+        let (mut stream, _) = tenant.take().await;
+        let body = until(&mut stream, "\r\n\r\n").await;
+        assert_eq!(body, format!("2\r\nhi\r\n{passed}"), "{announced}");
+        write(&mut stream, &OK.replace("OK", "OK\r\nConnection: close")).await;
+        until(&mut client, "\r\n\r\nok").await;
+    }
 }
 
 #[tokio::test]
