@@ -73,6 +73,8 @@ mod temporary;
 pub mod tree;
 #[path = "../../crates/warden/src/tree_kill.rs"]
 mod tree_kill;
+#[path = "../../crates/warden/src/vigil.rs"]
+mod vigil;
 #[path = "../../crates/warden/src/visitors.rs"]
 mod visitors;
 #[path = "../../crates/warden/src/walls/mod.rs"]
