@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::clock;
-use crate::tree::{Kinship, Scope, signal_member, stat_of};
+use crate::tree::{Kinship, Scope, is_there, signal_member, stat_of};
 use warden::Stat;
 use warden::planted::{Bug, planted};
 
@@ -221,6 +221,9 @@ impl Looks<'_> {
 /// A thread in uninterruptible sleep stops before it runs again, and makes no child until then, if its
 /// process was sent the signal.
 fn state_of(pid: Pid, was_sent_stop: bool) -> State {
+    if !is_there(pid) {
+        return State::Ended;
+    }
     let threads = fs::read_dir(format!("{}/task", pid.as_raw_pid()));
     let mut state = State::Ended;
     for thread in threads.into_iter().flatten().flatten() {

@@ -8,11 +8,14 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::CWD;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal, test_kill_process,
+};
 
 use warden::{SocketFailure, Stat};
 
@@ -32,7 +35,24 @@ pub struct Scope<'a> {
 
 /// Reads a process; `None` if there is none.
 pub fn stat_of(pid: Pid) -> Option<Stat> {
-    Stat::read(CWD, pid.as_raw_pid().cast_unsigned()).ok().flatten()
+    stat_below(CWD, pid)
+}
+
+fn stat_below(proc: BorrowedFd<'_>, pid: Pid) -> Option<Stat> {
+    if !is_there(pid) {
+        return None;
+    }
+    Stat::read(proc, pid.as_raw_pid().cast_unsigned()).ok().flatten()
+}
+
+/// Whether there is such a process, if only as one that waits to be reaped.
+///
+/// To be asked before its files are read. The kernel clears away the files of a process that was
+/// just reaped, and whoever looks one up meanwhile has to wait until they are cleared, which it does
+/// spinning (`shrink_dcache_parent`). Where the parent that reaps has lost its processor to this
+/// process, which has real-time priority, that takes until the kernel interferes: 50 ms and more.
+pub fn is_there(pid: Pid) -> bool {
+    test_kill_process(pid) != Err(Errno::SRCH)
 }
 
 /// Whether all threads of a process have ended. Ended threads that are traced stay until their
@@ -117,6 +137,9 @@ fn walk(scope: Scope<'_>, kinship: &Kinship) -> Vec<Pid> {
 /// count of the directory tells that at less cost than listing it.
 fn listed_children(parent: Pid) -> Vec<Pid> {
     let first = parent.as_raw_pid();
+    if !is_there(parent) {
+        return Vec::new();
+    }
     let mut children = thread_children(parent, first).unwrap_or_default();
     let directory = format!("{first}/task");
     if fs::metadata(&directory).is_ok_and(|directory| directory.nlink() > LINKS_OF_ONE_THREAD) {
@@ -204,6 +227,7 @@ pub fn signal_member(
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests start processes")]
 mod tests {
+    use std::os::fd::AsFd;
     use std::process::{Child, Command, Stdio};
 
     use rustix::process::getpid;
@@ -221,6 +245,22 @@ mod tests {
         std::io::Read::read_exact(family.stdout.as_mut().expect("piped"), &mut line)
             .expect("a line");
         family
+    }
+
+    #[test]
+    fn files_of_a_process_that_is_gone_are_not_looked_up() {
+        let mut child = Command::new("true").spawn().expect("it starts");
+        let pid = Pid::from_child(&child);
+        assert!(is_there(pid));
+        child.wait().expect("our child");
+        let directory = std::env::temp_dir().join(format!("gone-{}", pid.as_raw_pid()));
+        let files = directory.join(pid.as_raw_pid().to_string());
+        fs::create_dir_all(&files).expect("a new directory");
+        fs::copy("/proc/self/stat", files.join("stat")).expect("a file of the kernel's form");
+        let proc = fs::File::open(&directory).expect("it was made");
+        let read = Stat::read(proc.as_fd(), pid.as_raw_pid().cast_unsigned()).expect("it can be");
+        assert!(read.is_some() && stat_below(proc.as_fd(), pid).is_none());
+        fs::remove_dir_all(directory).expect("it was made here");
     }
 
     #[test]
