@@ -34,7 +34,7 @@ test('metrics, inspect and list agree with the events, within callbacks and afte
     },
   });
   const { lastSpawnMs, totalExits } = runtime.metrics();
-  assert.deepEqual([lastSpawnMs, Object.values(totalExits)], [0, Array(10).fill(0)]);
+  assert.deepEqual([lastSpawnMs, Object.values(totalExits)], [0, Array(12).fill(0)]);
   const { pid, port } = await runtime.ensure('a');
   await rejectionOf(runtime.ensure('bad'));
   assert.deepEqual(seen, [
