@@ -204,7 +204,7 @@ export type FleetPlace = FleetOwner & {
 export type FleetHost = {
   id: string;
   address: string;
-  /** `gone`: its lease is over, and its keys are about to be taken by others. */
+  /** A host whose lease is over is left out: `gone` is told by the event `host-gone` so far. */
   state: 'live' | 'draining' | 'gone';
   /** Keys that it has claimed. */
   tenants: number;

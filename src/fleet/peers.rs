@@ -71,14 +71,15 @@ impl Peers {
     }
 
     /// The host, if it has been reached before.
-    pub fn known(&self, address: &str) -> Option<Reached> {
-        self.lock().reached.get(address).cloned()
+    pub fn known(&self, host: &str, address: &str) -> Option<Reached> {
+        // Another host may have come to this address since: what is shown to one opens no other.
+        self.lock().reached.get(address).filter(|reached| reached.peer.host == host).cloned()
     }
 
     /// The host at this address; its name is looked up the first time. Errors: it has none, or it
     /// cannot be encrypted for.
     pub async fn reach(&self, host: &str, address: &str) -> Result<Reached, String> {
-        if let Some(known) = self.known(address) {
+        if let Some(known) = self.known(host, address) {
             return Ok(known);
         }
         let authority = authority_of(address).ok_or("not an address of a host")?;
@@ -88,7 +89,8 @@ impl Peers {
         let peer = Arc::new(self.peer(host, authority)?);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let reached = Reached { peer, address: socket, number };
-        Ok(self.lock().reached.entry(address.to_owned()).or_insert(reached).clone())
+        self.lock().reached.insert(address.to_owned(), reached.clone());
+        Ok(reached)
     }
 
     fn peer(&self, host: &str, authority: &str) -> Result<Peer, String> {
@@ -171,4 +173,23 @@ impl Trust {
 pub fn authority_of(address: &str) -> Option<&str> {
     let (_, rest) = address.split_once("://")?;
     Some(rest.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_that_comes_to_the_address_of_another_is_shown_its_own_proof() {
+        let peers = Peers::new("me", &Trust::Secret(b"a secret of a fleet".to_vec()));
+        let peers = peers.expect("a secret needs no certificate");
+        let address = "http://127.0.0.1:7070";
+        let first = peers.reach("eu-1", address).await.expect("an address");
+        assert_eq!(peers.reach("eu-1", address).await.expect("known").number, first.number);
+        assert!(peers.known("eu-2", address).is_none());
+        let second = peers.reach("eu-2", address).await.expect("an address");
+        assert_ne!(second.number, first.number);
+        assert_ne!(second.peer.credentials, first.peer.credentials);
+        assert!(peers.known("eu-1", address).is_none());
+    }
 }

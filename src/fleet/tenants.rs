@@ -44,7 +44,8 @@ impl Side {
             return Some(Tenant::Here(tenant, routes.clone()));
         }
         // What another host has passed on is its to pass on again.
-        let reached = (from == From::Visitors).then(|| self.peers.known(&owner.host.address));
+        let reached =
+            (from == From::Visitors).then(|| self.peers.known(&owner.host.id, &owner.host.address));
         reached.flatten().map(Tenant::There)
     }
 
