@@ -62,14 +62,16 @@ test('a killed warden whose keepers are stopped', async () => {
   await assertCrashedAndGoesOn(pool, trees, problems);
 });
 
-/** Kills the keepers of the trees and the warden before any of them can react. */
+/**
+ * Kills the keepers of the trees and the warden before any of them can react. The warden is stopped
+ * first and killed last: at its death the kernel continues its stopped children, which would see
+ * that it is gone.
+ */
 async function killWardenAndKeepers(trees: Trees): Promise<void> {
-  const pids = [
-    (await theWarden()).pid,
-    ...[...trees.values()].flatMap(([keeper]) => keeper?.pid ?? []),
-  ];
-  for (const signal of ['SIGSTOP', 'SIGKILL'] as const)
-    pids.forEach((pid) => process.kill(pid, signal));
+  const warden = (await theWarden()).pid;
+  const keepers = [...trees.values()].flatMap(([keeper]) => keeper?.pid ?? []);
+  for (const pid of [warden, ...keepers]) process.kill(pid, 'SIGSTOP');
+  for (const pid of [...keepers, warden]) process.kill(pid, 'SIGKILL');
 }
 
 test('a warden and keepers that are killed together: no process is left', async () => {
