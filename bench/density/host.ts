@@ -44,7 +44,7 @@ export async function withTenants<T>(
     ...(!isPatient && { sweepIntervalMs: 1_000 }),
     ...(depth !== undefined && {
       sleep: {
-        pageOutAfterMs: depth === 'frozen' ? 0 : 1,
+        pageOutAfterMs: depth === 'frozen' ? 0 : AFTER_MS,
         ...(!isPatient && { afterMs: AFTER_MS, minAwakeMs: 0 }),
       },
     }),
