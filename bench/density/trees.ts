@@ -3,8 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 const KIB = 1_024;
-/** The kernel's unit of times in `/proc/<pid>/stat`. */
-const TICK_MS = 10;
+const NS_PER_MS = 1_000_000;
 
 /** Of each tree, in bytes: pages that no other process has. */
 export function privateBytes(pids: readonly number[]): number[] {
@@ -19,13 +18,17 @@ export function privateBytes(pids: readonly number[]): number[] {
 /** A process and all below it. */
 export const treeNow = (pid: number): number[] => treeOf(pid, children());
 
-/** CPU time of processes so far, which are read in their order. */
+/**
+ * CPU time of processes so far, which are read in their order: of all their threads that live, to
+ * the nanosecond, where `/proc/<pid>/stat` counts the ticks that have found one running.
+ */
 export function cpuMsOf(pids: readonly number[]): number {
-  const ticks = pids.map((each) => {
-    const fields = statOf(each);
-    return Number(fields[11]) + Number(fields[12]);
-  });
-  return ticks.reduce((sum, each) => sum + (each || 0), 0) * TICK_MS;
+  const ns = pids.flatMap((pid) =>
+    list(`/proc/${pid}/task`).map((thread) =>
+      Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0]),
+    ),
+  );
+  return ns.reduce((sum, each) => sum + each, 0) / NS_PER_MS;
 }
 
 /** What all zram devices take of memory, in bytes. */
