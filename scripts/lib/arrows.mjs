@@ -65,6 +65,8 @@ const CRATES = {
   'crates/gateway': [],
   'crates/fleet': [],
   'crates/store': [],
+  // For tests only.
+  'crates/stories': [],
   'crates/linux': ['warden'],
   'crates/driver': ['linux', 'pool', 'warden'],
   'crates/member': ['fleet', 'linux', 'store'],

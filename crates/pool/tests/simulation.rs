@@ -8,6 +8,7 @@
 mod simulation {
     pub mod answers;
     pub mod book;
+    pub mod delays;
     pub mod effects;
     pub mod evictions;
     pub mod idleness;
@@ -16,17 +17,13 @@ mod simulation {
     pub mod last_uses;
     pub mod leases;
     pub mod lives;
-    pub mod log;
     pub mod origins;
-    #[cfg(feature = "planted")]
-    pub mod planted;
     pub mod processes;
     pub mod properties;
     pub mod questions;
     pub mod records;
     pub mod recovery;
     pub mod releases;
-    pub mod rng;
     pub mod rules;
     pub mod sleep;
     pub mod snapshot_driver;
@@ -36,15 +33,11 @@ mod simulation {
     pub mod world;
 }
 
-use simulation::log::Log;
 use simulation::story;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use stories::{Log, Teller, caught};
 
-const STORIES: u64 = 100_000;
-
-/// The order in which threads take stories; small enough to stop soon after a failure.
-const STORIES_AT_ONCE: u64 = 64;
+const SIMULATION: Teller =
+    Teller { of: "POOL", stories: 100_000, tell: |seed, log| story::tell(seed, None, log) };
 
 /// Stories in which the host is lost after each of so many steps.
 const SEEDS_OF_LOSSES: u64 = 60;
@@ -52,56 +45,13 @@ const STEPS_WITH_A_LOSS: u64 = 80;
 
 #[test]
 fn every_story_ends_well() {
-    if let Some(seed) = number_from_environment("POOL_SEED") {
-        return assert_ends_well(seed);
-    }
-    let stories = number_from_environment("POOL_STORIES").unwrap_or(STORIES);
-    let (next, first_failure) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
-    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    // Panics are caught and told with their story; the hook would print each on its own.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let from = next.fetch_add(STORIES_AT_ONCE, Ordering::Relaxed);
-                    if from >= stories.min(first_failure.load(Ordering::Relaxed)) {
-                        return;
-                    }
-                    for seed in from..(from + STORIES_AT_ONCE).min(stories) {
-                        if tell(seed, &mut Log::default()).is_err() {
-                            first_failure.fetch_min(seed, Ordering::Relaxed);
-                            return;
-                        }
-                    }
-                }
-            });
-        }
-    });
-    std::panic::set_hook(hook);
-    let seed = first_failure.into_inner();
-    if seed != u64::MAX {
-        assert_ends_well(seed);
-        panic!(
-            "seed {seed} failed, and not when it was told again: something is not deterministic"
-        );
-    }
+    SIMULATION.every_story_ends_well();
 }
 
-/// The pool depends on nothing but its inputs; otherwise no seed could be told again.
+/// The pool depends on nothing but its inputs.
 #[test]
 fn a_seed_is_a_story() {
-    for seed in 0..500 {
-        let mut logs = [0, 1].map(|_| Log { wanted: true, ..Log::default() });
-        for log in &mut logs {
-            _ = tell(seed, log);
-        }
-        let [one, other] = logs;
-        let differs = one.lines.iter().zip(&other.lines).find(|(one, other)| one != other);
-        assert_eq!(differs, None, "seed {seed}");
-        assert_eq!(one.lines.len(), other.lines.len(), "seed {seed}");
-    }
+    SIMULATION.a_seed_is_a_story(500);
 }
 
 /// The same stories, each with a host that is lost or leaves after one step more.
@@ -109,39 +59,23 @@ fn a_seed_is_a_story() {
 fn a_host_may_be_lost_at_every_step() {
     for seed in 0..SEEDS_OF_LOSSES {
         for step in 1..=STEPS_WITH_A_LOSS {
+            let tell = |log: &mut Log| caught(|| story::tell(seed, Some(step), log));
             let mut log = Log::default();
-            if tell_with_loss(seed, Some(step), &mut log).is_err() {
+            if tell(&mut log).is_err() {
                 log.wanted = true;
-                let error = tell_with_loss(seed, Some(step), &mut log).expect_err("it failed");
+                let error = tell(&mut log).expect_err("it failed");
                 panic!("{}\n\nseed {seed}, lost at step {step}: {error}", log.lines.join("\n"));
             }
         }
     }
 }
 
-fn assert_ends_well(seed: u64) {
-    let mut log = Log { wanted: true, ..Log::default() };
-    if let Err(error) = tell(seed, &mut log) {
-        let story = log.lines.join("\n");
-        panic!("{story}\n\nPOOL_SEED={seed}: {error}");
-    }
-}
-
-/// A story in which something panics has not ended well either.
-fn tell(seed: u64, log: &mut Log) -> Result<(), String> {
-    tell_with_loss(seed, None, log)
-}
-
-fn tell_with_loss(seed: u64, lost_at_step: Option<u64>, log: &mut Log) -> Result<(), String> {
-    let telling = AssertUnwindSafe(|| story::tell(seed, lost_at_step, log));
-    catch_unwind(telling).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
-        Err(format!("panicked: {}", text.unwrap_or_default()))
-    })
-}
-
-fn number_from_environment(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, got {text:?}")))
+/// Bugs that are there on purpose (`src/planted.rs`); the rarest takes some ten thousand stories.
+///
+/// `cargo test -p pool --features planted --test simulation planted -- --nocapture` says in how
+/// many each is found.
+#[cfg(feature = "planted")]
+#[test]
+fn every_planted_bug_is_found() {
+    SIMULATION.every_planted_bug_is_found(100_000, pool::BUGS, pool::plant);
 }

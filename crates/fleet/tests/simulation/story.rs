@@ -1,12 +1,12 @@
 //! One story: visitors and faults, then peace, in which everything must be served again.
 
 use super::host::Follower;
-use super::log::Log;
-use super::rng::Rng;
 use super::store::Store;
 use super::visitors::Visit;
 use super::world::{Event, World};
 use fleet::{CallId, Input, Key, Terms};
+use stories::Log;
+use stories::Rng;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

@@ -1,8 +1,7 @@
 //! Hosts, a store and a network between them in simulated time, and what must hold at every moment.
 
+use super::delays::Delays;
 use super::host::{Clock, Follower, Host, State, Tenant};
-use super::log::Log;
-use super::rng::Rng;
 use super::store::Store;
 use super::visitors::Visit;
 use fleet::{
@@ -11,6 +10,8 @@ use fleet::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use stories::Log;
+use stories::Rng;
 
 pub struct World<'a> {
     pub now: u64,
@@ -180,8 +181,8 @@ impl<'a> World<'a> {
 
     pub fn note(&mut self, line: impl FnOnce(&World) -> String) {
         if self.log.wanted {
-            let line = format!("{:>7} ms  {}", self.now, line(self));
-            self.log.lines.push(line);
+            let line = line(self);
+            self.log.note(self.now, || line);
         }
     }
 

@@ -1,9 +1,9 @@
 //! The touch clocks as callers share them, with callers that race the pool. Panics when the
 //! protocol is broken.
 
-use super::rng::Rng;
 use pool::{Leases, RunId, Touch};
 use std::collections::BTreeMap;
+use stories::Rng;
 
 pub struct SharedLeases {
     leases: BTreeMap<RunId, Lease>,

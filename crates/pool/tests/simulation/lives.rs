@@ -2,10 +2,11 @@
 //! was lost, or has left, live on and are handed to the next.
 
 use super::book::{Ask, Book, RunRecord};
+use super::delays::Delays;
 use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
 use super::rules::Rules;
-use super::world::{Happening, World};
+use super::world::{Happening, World, after_ms};
 use pool::{
     Action, CallId, Event, Exit, ExitReason, Fact, Input, Leases, Part, Pool, Recovered, RunId,
 };
@@ -157,7 +158,9 @@ impl World<'_> {
 
     /// Another host comes, soon or late, or too late.
     fn another_host_comes(&mut self, has_left: bool) -> Verdict {
-        self.log.note(self.book.now, || format!("== the host is gone, it has left: {has_left}"));
+        self.log.note(after_ms(self.book.now), || {
+            format!("== the host is gone, it has left: {has_left}")
+        });
         let mut left = self.what_is_left(has_left);
         let from_ms = self.book.now.wall_ms;
         let gap_ms = if self.rng.chance(50) { self.rng.delay_ms() } else { self.rng.below(900) };

@@ -1,5 +1,6 @@
 //! The processes of the world: how actions are carried out, and what goes wrong.
 
+use super::delays::Delays;
 use super::world::{Hung, World, key_index};
 use pool::{Action, Callback, Event, Exit, Fact, Failure, Owner, RunId, RunRules, StopStage};
 

@@ -1,5 +1,6 @@
 //! What the pool wants to know about idle tenants, and what is handed over to it.
 
+use super::delays::Delays;
 use super::properties::Verdict;
 use super::world::{Happening, Hung, World};
 use pool::{Adopted, CallId, Custody, Fact, Input, Leases, Owner, RunId};

@@ -1,7 +1,7 @@
 //! What one story is like: the pool's configuration, and how much goes wrong.
 
-use super::rng::Rng;
 use pool::{Backoff, Config, Custody, GateConfig, Outgoing, Sleep};
+use stories::Rng;
 
 #[derive(Debug)]
 pub struct Rules {

@@ -1,6 +1,7 @@
 //! What the book knows of tenants that sleep, how the world carries it out, and what must hold.
 
 use super::book::{Book, RunRecord};
+use super::delays::Delays;
 use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
 use super::world::{Happening, Hung, World};

@@ -1,5 +1,6 @@
 //! The snapshot driver of the world: how it answers, and what goes wrong.
 
+use super::delays::Delays;
 use super::images::Call;
 use super::properties::Verdict;
 use super::world::{Happening, Hung, World};

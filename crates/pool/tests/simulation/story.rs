@@ -3,11 +3,12 @@
 
 use super::answers;
 use super::book::Ask;
-use super::log::Log;
+use super::delays::Delays;
 use super::properties::{self, Verdict};
-use super::rng::Rng;
 use super::rules::Rules;
-use super::world::{Happening, START, World};
+use super::world::{Happening, START, World, after_ms};
+use stories::Log;
+use stories::Rng;
 
 /// Longer than any chain of stops that have to be given up.
 const LONG_ENOUGH_MS: u64 = 200_000;
@@ -23,7 +24,7 @@ pub fn tell(seed: u64, lost_at_step: Option<u64>, log: &mut Log) -> Verdict {
     // Drawn apart for the same reason.
     let mut of_sleep = Rng::new(seed.wrapping_add(1 << 40));
     let rules = Rules::draw(&mut rng).with_sleep(&mut of_sleep).with_losses(losses, lost_at_step);
-    log.note(START, || format!("{rules:#?}"));
+    log.note(after_ms(START), || format!("{rules:#?}"));
     let mut world = World::new(rng, &rules, log);
     plan_calls(&mut world, &rules);
     run_until(&mut world, |world| world.now_ms() >= START.steady_ms + rules.horizon_ms)?;

@@ -1,23 +1,29 @@
 //! The simulated world: an agenda in simulated time, the pool, and all that watches it.
 
 use super::book::{Ask, Book};
+use super::delays::Delays;
 use super::images::Image;
 use super::leases::SharedLeases;
 use super::lives::Lives;
-use super::log::Log;
 use super::properties::Verdict;
-use super::rng::Rng;
 use super::rules::{Faults, Rules};
 use super::{answers, evictions, idleness, images, last_uses, origins};
 use super::{properties, recovery, releases, sleep, statuses, warm};
 use pool::{CallId, Fact, Input, Key, Now, Pool, RunId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use stories::Log;
+use stories::Rng;
 
 /// More than any story needs, fewer than one that spins takes.
 const ABSURDLY_MANY_STEPS: u64 = 20_000;
 
 pub const START: Now = Now { steady_ms: 1_000, wall_ms: 1_700_000_000_000 };
+
+/// How long after the story's beginning a time is.
+pub const fn after_ms(now: Now) -> u64 {
+    now.steady_ms - START.steady_ms
+}
 
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
@@ -236,7 +242,7 @@ impl<'l> World<'l> {
             Happening::Use(key, for_ms) => self.take_into_use(key, for_ms),
             Happening::EndOfUse(run) => {
                 self.leases.end_use(run);
-                self.log.note(self.book.now, || format!("·  a use of {run:?} ends"));
+                self.log.note(after_ms(self.book.now), || format!("·  a use of {run:?} ends"));
                 self.a_use_ended(run);
                 Ok(())
             }
@@ -326,7 +332,9 @@ impl<'l> World<'l> {
     fn touch(&mut self, key: usize) -> Result<bool, String> {
         let Some(run) = self.held[key] else { return Ok(false) };
         let open = self.leases.touch_as_caller(run);
-        self.log.note(self.book.now, || format!("·  touch of {run:?}, the lease is open: {open}"));
+        self.log.note(after_ms(self.book.now), || {
+            format!("·  touch of {run:?}, the lease is open: {open}")
+        });
         let in_use = self.book.run(run).is_some_and(|run| run.is_in_use() || run.let_go);
         properties::holds(!open || in_use, || format!("{run:?} is handed out and not in use"))?;
         Ok(open)
@@ -336,7 +344,7 @@ impl<'l> World<'l> {
     /// pool.
     fn take_into_use(&mut self, key: usize, for_ms: u64) -> Verdict {
         let run = self.held[key].filter(|run| self.leases.begin_use(*run));
-        self.log.note(self.book.now, || format!("·  {run:?} is in use"));
+        self.log.note(after_ms(self.book.now), || format!("·  {run:?} is in use"));
         let Some(run) = run else { return self.call(Ask::Ensure, key) };
         self.plan(for_ms, Happening::EndOfUse(run));
         let in_use = self.book.run(run).is_some_and(|run| run.is_in_use() || run.let_go);
@@ -350,11 +358,11 @@ impl<'l> World<'l> {
 
     fn step(&mut self, input: Input) -> Verdict {
         let now = self.book.now;
-        self.log.note(now, || format!("-> {input:?}"));
+        self.log.note(after_ms(now), || format!("-> {input:?}"));
         self.book.input(&input);
         let actions = self.pool.handle(now, input, &mut self.leases);
         for action in &actions {
-            self.log.note(now, || format!("   <- {action:?}"));
+            self.log.note(after_ms(now), || format!("   <- {action:?}"));
             properties::of_action(&self.book, &self.leases, action)?;
             images::of_action(&self.book, action)?;
             evictions::of_action(&self.book, &self.leases, action)?;
