@@ -1,11 +1,13 @@
 // A host of a fleet is told so by flags, and shows the fleet.
 import { expect, test } from 'bun:test';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createControl } from '@absolutejs/runtime/control';
 import { createRuntime } from '@absolutejs/runtime';
 import { readSettings } from '../../lib/command/settings.js';
-import { directory, run } from '../support/command/run.ts';
+import { createEtcd } from '../../scripts/lib/etcd.mjs';
+import { directory, run, start } from '../support/command/run.ts';
+import { program } from '../support/etcd.ts';
 
 async function read(flags: Record<string, string>) {
   using place = directory();
@@ -81,3 +83,33 @@ test('hosts shows the fleet as the host sees it', async () => {
   expect((await hosts()).stderr).toContain('eu-1 has not joined its fleet yet.');
   await runtime.dispose();
 });
+
+test.skipIf(program === undefined)(
+  'the last host of a fleet has nobody to pass its tenants to, and does not wait for anybody',
+  async () => {
+    using place = directory();
+    const tenant = join(place.path, 'tenants', 'hello');
+    mkdirSync(tenant, { recursive: true });
+    const server = "bun -e 'Bun.serve({ port: process.env.PORT, fetch: () => new Response() })'";
+    writeFileSync(join(tenant, 'package.json'), JSON.stringify({ scripts: { start: server } }));
+    const secret = join(place.path, 'secret');
+    writeFileSync(secret, 'sixteen bytes ok');
+    const etcd = await createEtcd({ program });
+    const fleet = `${etcd.endpoints[0]?.replace('http', 'etcd')}`;
+    const host = start([
+      ...['serve', join(place.path, 'tenants'), '--port', '0', '--control', place.socket],
+      ...['--fleet', fleet, '--fleet-secret-file', secret],
+      ...['--host-address', 'http://127.0.0.1:17073'],
+    ]);
+    try {
+      const [, port] = await host.says(/hello\.localhost:(\d+)/);
+      const headers = { host: 'hello.localhost' };
+      expect((await fetch(`http://127.0.0.1:${port}/`, { headers })).status).toBe(200);
+      expect(await host.end('SIGTERM')).toMatchObject({ code: 0 });
+    } finally {
+      host.process.kill('SIGKILL');
+      await etcd.close();
+    }
+  },
+  60_000,
+);

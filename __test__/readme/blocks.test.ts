@@ -128,6 +128,16 @@ test.each([
     `<!-- file: a.ts -->\n${RUN}`,
     'line 3: run, file, continues and output exclude',
   ],
+  [
+    'a file that stays',
+    `<!-- file: a.ts -->\n<!-- stays -->\n'''ts\n1;\n'''\n${RUN}`,
+    'line 3: only what is run stays',
+  ],
+  [
+    'what stays at the end',
+    `<!-- stays -->\n${RUN}`,
+    'line 3: no later block ends what stays here',
+  ],
   ['a file that nothing uses', "<!-- file: a.ts -->\n'''ts\n1;\n'''", 'nothing uses a.ts'],
   ['a file elsewhere', `<!-- file: ../a.ts -->\n${RUN}`, 'file: takes a path below the project'],
   ['a continuation of nothing', "<!-- continues -->\n'''ts\n1;\n'''", 'no earlier block runs'],

@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import type { Block } from '../support/readme/blocks.ts';
 import { CHECKOUT_PATIENCE_MS } from '../support/readme/document.ts';
-import { openPage, pages } from '../support/readme/pages.ts';
+import { lacksPrograms, openPage, pages } from '../support/readme/pages.ts';
 
 const inWords = ({ run, file, continues }: Block) =>
   file ? `is ${file}` : run ? `runs (${run})` : continues ? 'goes on' : 'is what is printed';
@@ -14,7 +14,7 @@ describe.each([...pages])('%s', (page) => {
 
   for (const block of document.blocks) {
     const title = `${page}:${block.line}: ${block.language || 'a hidden block'} ${inWords(block)}`;
-    test(title, () => document.execute(block), CHECKOUT_PATIENCE_MS);
+    test.skipIf(lacksPrograms(page))(title, () => document.execute(block), CHECKOUT_PATIENCE_MS);
   }
 
   test('its TypeScript has no type errors', async () =>

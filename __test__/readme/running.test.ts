@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
+import { markedWith, until } from '../support/processes/index.ts';
 import { MarkdownDocument } from '../support/readme/document.ts';
 
 const open = (text: string, options = {}) =>
@@ -110,6 +111,55 @@ test('commands run in the project, where the package and its programs are instal
     npx @absolutejs/runtime docter
     '''
   `);
+}, 60_000);
+
+const STAYING = `
+    <!-- run: shell
+         stays -->
+    '''sh
+    sleep 1000 > log 2>&1 &
+    echo $! > pid
+    '''
+    <!-- run: shell
+         stays -->
+    '''sh
+    kill -0 $(cat pid)
+    '''
+`;
+
+test('what stays goes on beside the blocks below, the last of which ends it', async () => {
+  await execute(`
+    ${STAYING}
+    <!-- run: shell -->
+    '''sh
+    kill $(cat pid)
+    '''
+  `);
+}, 60_000);
+
+test('what stays and is not ended fails, and is ended with the document', async () => {
+  using document = open(
+    `
+    ${STAYING}
+    <!-- run: shell -->
+    '''sh
+    true
+    '''
+  `,
+    { leavingPatienceMs: 300 },
+  );
+  const [starts, looks, last] = document.blocks;
+  await document.execute(starts!);
+  await document.execute(looks!);
+  await expect(document.execute(last!)).rejects.toThrow(/nothing is left of it; left: sleep \d+/);
+}, 60_000);
+
+test('what stays because a block failed is ended with the document', async () => {
+  const document = open(`${STAYING}\n<!-- run: shell -->\n'''sh\ntrue\n'''`);
+  await document.execute(document.blocks[0]!);
+  expect(markedWith(document.directory)).toHaveLength(1);
+  document[Symbol.dispose]();
+  await until('it is gone', () => markedWith(document.directory).length === 0, 5_000);
 }, 60_000);
 
 test('types are checked, and errors have the line of the document', async () => {

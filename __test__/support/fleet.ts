@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { createRuntime } from '@absolutejs/runtime';
 import { createFleet, etcd, type FleetEvent } from '@absolutejs/runtime/fleet';
 import { createGateway } from '@absolutejs/runtime/gateway';
-import { createEtcd, findEtcd } from '../../scripts/lib/etcd.mjs';
+import { createEtcd } from '../../scripts/lib/etcd.mjs';
+import { program } from './etcd.ts';
 
 export const SECRET = 'sixteen bytes ok';
-/** Where etcd cannot be had, its tests are skipped, saying so. */
-export const program = findProgram();
+export { program } from './etcd.ts';
 
 const SERVER = `Bun.serve({
   port: process.env.PORT,
@@ -23,17 +23,6 @@ const SERVER = `Bun.serve({
   },
   websocket: { message: (socket, text) => void socket.send(process.env.ABSOLUTE_EPOCH + text) },
 });`;
-
-function findProgram(): string | undefined {
-  try {
-    const found = findEtcd();
-    if (found === undefined) console.log('no etcd: what needs one is skipped');
-    return found;
-  } catch (error) {
-    console.log(`no etcd (${error}): what needs one is skipped`);
-    return undefined;
-  }
-}
 
 export class Fleet {
   #place = mkdtempSync(join(tmpdir(), 'fleet-test-'));

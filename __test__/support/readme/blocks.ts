@@ -24,6 +24,8 @@ export interface Block {
   replace: Replacement[];
   /** A command that is run in place of the block's. */
   instead?: string;
+  /** Processes of this block, and of blocks before it, may go on beside the blocks below. */
+  stays: boolean;
   prints: string[];
   answers: Answer[];
   ends?: Ending;
@@ -42,7 +44,7 @@ interface Comment {
 }
 
 const FENCE = /^\s*(`{3,}|~{3,})\s*([\w+-]*)/;
-const DIRECTIVE = /^(continues|output|[a-z]+:)(?:\s|$)/;
+const DIRECTIVE = /^(continues|output|stays|[a-z]+:)(?:\s|$)/;
 
 /** Every fenced code block, and every file that is given in a comment alone, in their order. */
 export function parseBlocks(markdown: string): Block[] {
@@ -107,8 +109,8 @@ function assertNone(comments: readonly Comment[]): void {
 
 function block(line: number, language: string, code: string, comments: readonly Comment[]): Block {
   const made: Block = {
-    ...{ line, language, code, continues: false, output: false, hidden: '' },
-    ...{ replace: [], prints: [], answers: [] },
+    ...{ line, language, code, continues: false, output: false, stays: false },
+    ...{ hidden: '', replace: [], prints: [], answers: [] },
   };
   for (const comment of comments) {
     if (comment.text.startsWith('hidden:')) {
@@ -143,6 +145,9 @@ function direct(block: Block, text: string, line: number): void {
       return;
     case 'output':
       block.output = true;
+      return;
+    case 'stays':
+      block.stays = true;
       return;
     case 'replace': {
       const [from, to] = value.split(' => ');
@@ -192,6 +197,10 @@ function checked(blocks: readonly Block[]): Block[] {
     if (block.file && !blocks.slice(index).some(({ run }) => run)) {
       throw new DirectiveError(line, `no later block runs, so nothing uses ${block.file}`);
     }
+    if (block.stays && !block.run)
+      throw new DirectiveError(line, 'only what is run stays; this block is not');
+    if (block.stays && !blocks.slice(index + 1).some(({ run, stays }) => run && !stays))
+      throw new DirectiveError(line, 'no later block ends what stays here');
     if ((block.continues || block.output) && !headOf(blocks, block)) {
       throw new DirectiveError(
         line,

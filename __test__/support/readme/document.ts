@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Block, headOf, isProgram, isTypeScript, parseBlocks, partsOf } from './blocks.ts';
-import { assertEndedAsSaid, Program } from './program.ts';
+import { assertEndedAsSaid, killMarked, Program } from './program.ts';
 import { checkout, Project, replaced } from './project.ts';
 
 /**
@@ -58,7 +58,9 @@ export class MarkdownDocument implements Disposable {
     return (await this.#project.compile()).errors;
   }
 
+  /** Also ends what stays because a block failed before the one that ends it. */
   [Symbol.dispose](): void {
+    killMarked(this.directory);
     this.#project.remove();
   }
 
@@ -79,14 +81,15 @@ export class MarkdownDocument implements Disposable {
     const isInCheckout = head.run === 'checkout';
     const cwd = isInCheckout ? checkout : this.directory;
     const patienceMs = isInCheckout ? CHECKOUT_PATIENCE_MS : PATIENCE_MS;
-    const options = { cwd, mark: this.directory, patienceMs, env: this.#env };
+    const { stays } = head;
+    const options = { cwd, mark: this.directory, patienceMs, env: this.#env, stays };
     await using program = new Program(this.#command(head), options);
     const isEndless = 'signal' in ends;
     if (isEndless || answers.length > 0) await program.hasSaid(prints, answers);
     const ending = await (isEndless ? program.stop(ends.signal) : program.ended());
     assertEndedAsSaid(ends, ending, program.output);
     await program.hasSaid(prints, []);
-    await program.leftNothing(this.#leavingPatienceMs);
+    if (!stays) await program.leftNothing(this.#leavingPatienceMs);
     return program.output;
   }
 

@@ -1,9 +1,10 @@
 /** The pages whose code blocks are run: README.md and the guides in docs/. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
+import { program as etcd } from '../etcd.ts';
 import { type Block, parseBlocks } from './blocks.ts';
 import { MarkdownDocument } from './document.ts';
-import { checkout } from './project.ts';
+import { binDirectory, checkout } from './project.ts';
 
 const README = 'README.md';
 
@@ -18,6 +19,17 @@ export const pages: readonly string[] = [
 
 export const textOf = (page: string) => readFileSync(join(checkout, page), 'utf8');
 
+const OF_FLEETS = 'docs/fleet.md';
+
+/** Whether a page's commands need a program that cannot be had here. */
+export const lacksPrograms = (page: string) => page === OF_FLEETS && etcd === undefined;
+
+/** Where a page finds the etcd that is not installed. */
+function pathFor(page: string): NodeJS.ProcessEnv {
+  if (page !== OF_FLEETS || !etcd?.includes('/')) return {};
+  return { PATH: [dirname(etcd), binDirectory, process.env.PATH].join(delimiter) };
+}
+
 /** A page as a document that can be run; `more` is put below its text. */
 export function openPage(
   page: string,
@@ -25,7 +37,7 @@ export function openPage(
 ): MarkdownDocument {
   const text = textOf(page);
   const given = page === README ? [] : filesNamedBy(text, parseBlocks(textOf(README)));
-  return new MarkdownDocument(text + more, { env, given });
+  return new MarkdownDocument(text + more, { env: { ...pathFor(page), ...env }, given });
 }
 
 /**

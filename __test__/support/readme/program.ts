@@ -20,6 +20,8 @@ interface Options {
   patienceMs: number;
   /** Added to the environment; what is undefined is taken away. */
   env?: NodeJS.ProcessEnv;
+  /** What it has started goes on after its end, and is asked then, too. */
+  stays?: boolean;
 }
 
 export class Program implements AsyncDisposable {
@@ -90,13 +92,7 @@ export class Program implements AsyncDisposable {
     const { pid } = this.#child;
     if (pid === undefined) return;
     if (!this.#hasEnded) process.kill(-pid, 'SIGKILL');
-    for (const left of markedWith(this.#options.mark)) {
-      try {
-        process.kill(left.pid, 'SIGKILL');
-      } catch {
-        // It has ended meanwhile.
-      }
-    }
+    if (!this.#options.stays) killMarked(this.#options.mark);
     await this.#ended;
   }
 
@@ -119,7 +115,7 @@ export class Program implements AsyncDisposable {
   #comesTrue(what: string, look: () => boolean): Promise<true> {
     const lookAtLiving = () => {
       if (look()) return true;
-      if (this.#hasEnded) throw new Error(`it has ended before ${what}`);
+      if (this.#hasEnded && !this.#options.stays) throw new Error(`it has ended before ${what}`);
       return false as const;
     };
     return until(what, lookAtLiving, this.#options.patienceMs).catch((error) =>
@@ -129,6 +125,16 @@ export class Program implements AsyncDisposable {
 
   #fail(error: Error): never {
     throw new Error(`${error.message}; its output:\n${this.output}`);
+  }
+}
+
+export function killMarked(mark: string): void {
+  for (const { pid } of markedWith(mark)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has ended meanwhile.
+    }
   }
 }
 

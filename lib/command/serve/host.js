@@ -12,6 +12,8 @@ import { runtimeOptions } from './tenants.js';
 
 /** How long open requests have when a tenant is stopped, or this host leaves its tenants. */
 const DRAIN_MS = 30_000;
+/** How often a host that passes its tenants on looks whether somebody is left to have them. */
+const LOOK_MS = 100;
 /** How long a host that starts waits for its fleet before it says that it serves. */
 const JOIN_MS = 10_000;
 
@@ -83,8 +85,7 @@ export async function startHost(current, { sockets, onTransition }) {
       collector && serveMetrics(collector, values.metrics, runtime, patienceMs),
     ]);
     const close = async () => {
-      // Others have the tenants before this host stops listening, if there are others.
-      if (fleet !== undefined) await Promise.race([fleet.drain(), timeout(DRAIN_MS)]);
+      if (fleet !== undefined) await passOn(fleet);
       const brokenOff = await closeGateway(gateway, GRACE_MS);
       await runtime.dispose();
       await control.close();
@@ -153,6 +154,19 @@ async function joinFleet(runtime, gateway, values) {
   await Promise.race([fleet.joined, timeout(JOIN_MS)]);
   fleet.joined.catch(() => {});
   return fleet;
+}
+
+/**
+ * Others have the tenants before this host stops listening, as long as there are others.
+ *
+ * @param {import('../../../fleet.js').Fleet} fleet
+ */
+async function passOn(fleet) {
+  const isDone = fleet.drain().then(() => true);
+  for (let waitedMs = 0; waitedMs < DRAIN_MS; waitedMs += LOOK_MS) {
+    if (await Promise.race([isDone, timeout(LOOK_MS)])) return;
+    if (!fleet.hosts().some(({ state }) => state === 'live')) return;
+  }
 }
 
 /** @param {number} ms */
