@@ -82,7 +82,7 @@ impl Side {
                         Ok(reached) => return Ok(Tenant::There(reached)),
                         Err(problem) => {
                             tracing::debug!(problem, host = &*host, "a host cannot be reached");
-                            want.excluding.push(host);
+                            want.doubt(host);
                         }
                     }
                 }
@@ -101,7 +101,7 @@ impl Side {
             match miss {
                 Miss::Unreachable => {
                     self.peers.avoid(&peer.host);
-                    want.excluding.push(peer.host.as_str().into());
+                    want.doubt(peer.host.as_str().into());
                 }
                 Miss::Elsewhere(owner) => {
                     want.told = owner.as_ref().map(|owner| fleet::Owner {
@@ -140,7 +140,7 @@ impl Side {
                                 epoch: owner.epoch,
                             });
                         }
-                        None => want.excluding.push(host),
+                        None => want.doubt(host),
                     }
                 }
                 Where::Refused { why, retry_after_ms } => {

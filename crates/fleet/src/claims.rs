@@ -125,7 +125,7 @@ impl Fleet {
         }
     }
 
-    fn give_claim_up(&mut self, key: &Key, why: Why) {
+    pub(crate) fn give_claim_up(&mut self, key: &Key, why: Why) {
         for waiter in self.keys.remove(key) {
             self.refuse(waiter.call, why);
         }

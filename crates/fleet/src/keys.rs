@@ -72,6 +72,8 @@ pub(crate) struct Waiter {
 pub(crate) enum Stage {
     /// The store is asked for it, or will be when keys may be claimed.
     Claiming(Claiming),
+    /// The store is asked who has it, as who had it cannot be reached.
+    Asking(OrderId),
     /// It is admitted here.
     Mine(Mine),
     /// It is admitted here, and passes to another host.
@@ -334,6 +336,9 @@ impl Fleet {
         match self.keys.stage(key) {
             Some(Stage::Claiming(claiming)) if claiming.order == Some(order) => {
                 self.claim_answered(now_ms, key, answer);
+            }
+            Some(Stage::Asking(asked)) if *asked == order => {
+                self.owner_answered(key, answer);
             }
             Some(Stage::Giving(_, giving)) if giving.order() == Some(order) => {
                 self.pass_answered(now_ms, key, answer);

@@ -87,6 +87,21 @@ pub struct Want {
     pub told: Option<Owner>,
     /// Hosts that could not be reached just now, or refuse the key.
     pub excluding: Vec<Arc<str>>,
+    /// One of them was found so by this request: if it has the key, by what is known here, the store
+    /// is asked, since a host that has passed its keys on may be gone before that is seen here.
+    pub doubts: bool,
+}
+
+impl Want {
+    /// The host could not be reached by this request.
+    pub fn doubt(&mut self, host: Arc<str>) {
+        self.excluding.push(host);
+        self.doubts = true;
+    }
+
+    pub(crate) fn is_told_of(&self, host: &str) -> bool {
+        self.told.as_ref().is_some_and(|told| *told.host == *host)
+    }
 }
 
 /// Who serves a key.

@@ -1,10 +1,12 @@
 //! Where a key is served: what is answered to whoever wants it.
 
+use crate::claims::as_read;
 use crate::keys::{Claiming, Stage, Waiter};
 use crate::orders::Purpose;
 use crate::picture::Life;
 use crate::placement::{Candidate, place};
-use crate::records::{Held, Seen};
+use crate::records::{Held, Seen, claim_key};
+use crate::transaction::Answer;
 use crate::{CallId, Fleet, Key, Owner, Want, Where, Why};
 
 /// What is done about a want.
@@ -13,6 +15,8 @@ enum Verdict {
     Refuse(Why),
     /// This host is to have it.
     Claim,
+    /// Its owner is gone, or has passed it on.
+    AskTheStore,
 }
 
 impl Fleet {
@@ -35,11 +39,16 @@ impl Fleet {
             }
             // It is another's by now; only if it is nobody's this one must have ended first.
             Stage::Ending(None) => self.look_for(&key, waiter, None),
-            // The host that passes it on still serves it. Who comes from there may know better.
-            Stage::Taking(_) if waiter.want.hops == 0 => self.look_for(&key, waiter, None),
-            Stage::Taking(_) => {
-                entry.waiters.push(waiter);
-                self.check_taking(&key);
+            Stage::Taking(taking) => {
+                let (hops, doubts) = (waiter.want.hops, waiter.want.doubts);
+                // The host that passes it on still serves it. Who comes from there may know better.
+                let was_there = hops > 0 || doubts || waiter.want.is_told_of(&self.config.id);
+                if was_there && (taking.is_ready() || hops > 0) {
+                    entry.waiters.push(waiter);
+                    self.check_taking(&key);
+                } else {
+                    self.look_for(&key, waiter, None);
+                }
             }
             _ => entry.waiters.push(waiter),
         }
@@ -68,6 +77,31 @@ impl Fleet {
                     self.drive_claim(key);
                 }
             },
+            Verdict::AskTheStore if self.keys.get(key).is_none() => {
+                let order = self.read(Purpose::Key(key.clone()), vec![claim_key(key)]);
+                self.keys.set(key, Stage::Asking(order)).waiters.push(waiter);
+            }
+            Verdict::AskTheStore => self.refuse(waiter.call, Why::OwnerUnreachable),
+        }
+    }
+
+    pub(crate) fn owner_answered(&mut self, key: &Key, answer: Answer) {
+        let Answer::Read { records, .. } = answer else {
+            return self.give_claim_up(key, Why::OwnerUnreachable);
+        };
+        let [claim] = as_read(records);
+        if let Some(claim) = &claim
+            && self.picture.learn_claim(key, claim)
+        {
+            self.route(key);
+        }
+        let seen = Seen::of(claim.as_ref());
+        if self.answer_waiters(key, &seen) {
+            let claiming = Claiming { order: None, seen, tries: 0, base: 0 };
+            self.keys.set(key, Stage::Claiming(claiming));
+            self.drive_claim(key);
+        } else {
+            self.vacate(key);
         }
     }
 
@@ -79,6 +113,7 @@ impl Fleet {
             match self.verdict(key, &waiter.want, seen, true) {
                 Verdict::Answer(place) => self.answer(waiter.call, place),
                 Verdict::Refuse(why) => self.refuse(waiter.call, why),
+                Verdict::AskTheStore => self.refuse(waiter.call, Why::OwnerUnreachable),
                 Verdict::Claim => {
                     if let Some(entry) = self.keys.get_mut(key) {
                         entry.waiters.push(waiter);
@@ -109,6 +144,7 @@ impl Fleet {
             Seen::Held(held) => match self.picture.life(held) {
                 Life::Gone => self.place(key, want),
                 Life::TooNew => Verdict::Refuse(Why::Unsettled),
+                Life::Lives if self.is_doubted(want, held) && !is_told => Verdict::AskTheStore,
                 Life::Lives => self.there(want, held),
             },
         }
@@ -128,6 +164,11 @@ impl Fleet {
         let address = self.picture.address(&told.host).unwrap_or(&told.address).clone();
         let (host, epoch) = (told.host.clone(), Some(told.epoch).filter(|epoch| *epoch > 0));
         Some(Verdict::Answer(Where::There { host, address, epoch }))
+    }
+
+    /// Only a host that may serve keeps keys, and those who wait for them.
+    fn is_doubted(&self, want: &Want, held: &Held) -> bool {
+        want.doubts && self.serving().is_some() && want.excluding.contains(&held.host)
     }
 
     fn there(&self, want: &Want, held: &Held) -> Verdict {
@@ -196,7 +237,7 @@ impl Fleet {
         if taking.check.is_some() || !taking.is_ready() {
             return;
         }
-        let read = self.read(Purpose::Key(key.clone()), vec![crate::records::claim_key(key)]);
+        let read = self.read(Purpose::Key(key.clone()), vec![claim_key(key)]);
         if let Some(entry) = self.keys.get_mut(key)
             && let Stage::Taking(taking) = &mut entry.stage
         {

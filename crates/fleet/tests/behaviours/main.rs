@@ -10,6 +10,7 @@ mod a_host_leaves_in_order;
 mod a_host_that_was_stopped_is_fenced_first;
 mod a_key_is_placed_once;
 mod a_newer_version_is_left_alone;
+mod a_picture_may_be_behind;
 mod a_store_that_is_gone;
 mod an_id_is_one_hosts;
 mod what_is_idle_goes_first;

@@ -41,7 +41,7 @@ impl World<'_> {
             if !is_away || visit.tries > 4 {
                 return self.ends(visit, None);
             }
-            visit.want.excluding.push(self.hosts[at].id.clone());
+            visit.want.doubt(self.hosts[at].id.clone());
             return self.go_home(visit);
         }
         if self.hosts[at].stopped_until.is_some() {
