@@ -75,30 +75,34 @@ impl Opened {
         opened
     }
 
-    fn listen(self: &Arc<Self>, mut settings: Settings, tenants: Tenants) {
-        let mut taken = Vec::new();
-        if let Some(recovered) = self.driver.when_recovered() {
-            match recovered.blocking_recv() {
-                Ok(Ok(())) => taken = self.take_sockets(&mut settings.listen),
-                Ok(Err(refusal)) => return self.failed(&StartError::NoTenants(why(refusal))),
-                Err(_) => {
-                    return self.failed(&StartError::NoTenants("the runtime has ended".into()));
-                }
-            }
-        }
+    fn listen(self: &Arc<Self>, settings: Settings, tenants: Tenants) {
         let hooks = Hooks {
             notices: self.notices.clone(),
             questions: self.questions.clone(),
             access: self.access.clone(),
         };
-        let keep = |place: usize, socket: BorrowedFd<'_>| {
-            if taken.get(place) == Some(&false) {
-                self.keep_socket(socket);
-            }
+        let ready = |listen: &mut [Listen]| {
+            let taken = self.take_left(listen)?;
+            Ok(move |place: usize, socket: BorrowedFd<'_>| {
+                if taken.get(place) == Some(&false) {
+                    self.keep_socket(socket);
+                }
+            })
         };
-        match Gateway::start_and_show(settings, tenants, hooks, keep) {
+        match Gateway::start_when(settings, tenants, hooks, ready) {
             Ok(gateway) => self.started(Arc::new(gateway)),
             Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Waits until it is known what earlier hosts have left, and takes their sockets: as
+    /// `take_sockets`. Nothing is waited for, and none is taken, if tenants end with their host.
+    fn take_left(&self, listen: &mut [Listen]) -> Result<Vec<bool>, StartError> {
+        let Some(recovered) = self.driver.when_recovered() else { return Ok(Vec::new()) };
+        match recovered.blocking_recv() {
+            Ok(Ok(())) => Ok(self.take_sockets(listen)),
+            Ok(Err(refusal)) => Err(StartError::NoTenants(why(refusal))),
+            Err(_) => Err(StartError::NoTenants("the runtime has ended".into())),
         }
     }
 

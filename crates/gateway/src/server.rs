@@ -17,7 +17,7 @@ use crate::hooks::Hooks;
 use crate::listeners::{Listener, Listening, StartError};
 use crate::peer::{self, Entry};
 use crate::routing::Answers;
-use crate::settings::{self, CertifiedPem, Routing, Settings};
+use crate::settings::{self, CertifiedPem, Listen, Routing, Settings};
 use crate::stats::{Counters, KeyStats, Stats};
 use crate::stream::Accepted;
 use crate::tenants::Tenants;
@@ -93,18 +93,22 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         settings: Settings,
         tenants: T,
         hooks: H,
-        mut show: impl FnMut(usize, BorrowedFd<'_>),
+        show: impl FnMut(usize, BorrowedFd<'_>),
+    ) -> Result<Gateway<T, H>, StartError> {
+        Gateway::start_when(settings, tenants, hooks, |_| Ok(show))
+    }
+
+    /// The same, where it has to be waited for what is served: calls `ready` when all is made but the
+    /// sockets. It may exchange where the gateway listens, and returns what shows them.
+    pub fn start_when<S: FnMut(usize, BorrowedFd<'_>)>(
+        settings: Settings,
+        tenants: T,
+        hooks: H,
+        ready: impl FnOnce(&mut [Listen]) -> Result<S, StartError>,
     ) -> Result<Gateway<T, H>, StartError> {
         let tls = tls_of(&settings).map_err(StartError::Tls)?;
-        let listen = settings.listen.into_iter().map(Listener::open);
-        let mut listeners = listen.collect::<Result<Vec<_>, _>>()?;
+        let mut listen = settings.listen;
         let stays = Arc::<AtomicBool>::default();
-        for (place, listener) in listeners.iter_mut().enumerate() {
-            listener.stays = stays.clone();
-            show(place, listener.descriptor());
-        }
-        let listening = listeners.iter().map(|listener| listener.listening(tls.is_some()));
-        let listening = listening.collect();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = settings.threads.unwrap_or_else(|| threads_for(cores)).max(1);
         let counters = Counters::new(threads);
@@ -152,22 +156,31 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
             });
             let (inbox, connections) = mpsc::unbounded_channel();
             workers.push(worker.clone());
-            parts.push((worker, connections));
-            seats.push(Seat { inbox, connections: Arc::default() });
-        }
-        let gone = Arc::default();
-        let most = limits.connections;
-        let door = Door { seats, all, most, gone, phase, stays: stays.clone(), farewell };
-        let mut door = Some((door, listeners, closed));
-        for (number, (worker, connections)) in parts.into_iter().enumerate() {
-            let serving = serve(worker, connections, tls.clone(), phases.clone());
-            let door = door.take();
-            let guard = guard.clone();
             let runtime = runtime::Builder::new_current_thread()
                 .enable_all()
                 .max_blocking_threads(BLOCKING_THREADS)
                 .build()
                 .map_err(StartError::Thread)?;
+            parts.push((worker, connections, runtime));
+            seats.push(Seat { inbox, connections: Arc::default() });
+        }
+        let mut show = ready(&mut listen)?;
+        let listeners = listen.into_iter().map(Listener::open);
+        let mut listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+        for (place, listener) in listeners.iter_mut().enumerate() {
+            listener.stays = stays.clone();
+            show(place, listener.descriptor());
+        }
+        let listening = listeners.iter().map(|listener| listener.listening(tls.is_some()));
+        let listening = listening.collect();
+        let gone = Arc::default();
+        let most = limits.connections;
+        let door = Door { seats, all, most, gone, phase, stays: stays.clone(), farewell };
+        let mut door = Some((door, listeners, closed));
+        for (number, (worker, connections, runtime)) in parts.into_iter().enumerate() {
+            let serving = serve(worker, connections, tls.clone(), phases.clone());
+            let door = door.take();
+            let guard = guard.clone();
             let run = move || {
                 let _guard = guard;
                 runtime.block_on(async {

@@ -1,6 +1,6 @@
 use crate::support::*;
 use gateway::Gateway;
-use gateway::listeners::Place;
+use gateway::listeners::{Place, StartError};
 use gateway::settings::{Listen, Settings};
 use std::io::Write;
 use std::net::TcpListener;
@@ -100,6 +100,30 @@ fn a_socket_is_known_by_the_place_that_it_is_for() {
     assert!(!is_of(at("127.0.0.1", 0), unix.as_fd()));
     std::fs::remove_file(path).expect("the file is its owner's");
     assert!(Place::of(&Listen::Descriptor(tcp.into())).is_none(), "it comes from elsewhere");
+}
+
+#[test]
+fn a_gateway_that_waits_listens_where_it_is_told_to_then() {
+    let backend = Backend::start();
+    let (path, other) = (path("asked"), path("told"));
+    let scripted = Scripted::with("shop", &backend);
+    type Shown = fn(usize, BorrowedFd<'_>);
+    let start = |ready: fn(&mut [Listen]) -> Result<Shown, StartError>| {
+        let settings = at(vec![Listen::Unix(path.clone())]);
+        Gateway::start_when(settings, scripted.clone(), scripted.clone(), ready)
+    };
+    let gateway = start(|listen| {
+        let [Listen::Unix(path)] = listen else { panic!("as it was set") };
+        assert!(!path.exists(), "it listens before it is told to");
+        path.set_file_name(PathBuf::from(path.display().to_string().replace("asked", "told")));
+        Ok(|_, _| ())
+    });
+    let gateway = gateway.expect("it starts");
+    assert_eq!(gateway.listening()[0].path.as_deref(), other.to_str());
+    assert_eq!(status(UnixStream::connect(&other).expect("a connection")), 200);
+    let refused = start(|_| Err(StartError::NoTenants("they are in use".into())));
+    assert!(matches!(refused, Err(StartError::NoTenants(_))));
+    assert!(!path.exists());
 }
 
 #[test]

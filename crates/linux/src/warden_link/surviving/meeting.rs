@@ -1,7 +1,7 @@
 //! How this host comes to have a surviving warden: it is found at its name's socket, or started, and
 //! asked. All of it blocks, so it has a thread of its own.
 
-use super::{FoundListener, FoundMarks, FoundRun, NotRecovered, Survive};
+use super::{FoundListener, FoundMarks, FoundRun, NotRecovered, Survive, room};
 use crate::process::accounting::{Look, Root, Usage};
 use crate::process::dying::is_dying;
 use crate::threads::clock;
@@ -162,7 +162,8 @@ fn ask(socket: OwnedFd, survive: &Survive) -> io::Result<Asked> {
         let owner_or_warden = if *owner_pid == 0 { *warden_pid } else { *owner_pid };
         match welcome.answer {
             Answer::Owner => {
-                return read_kept(socket, warden, &welcome).map(|met| Asked::Owner(Box::new(met)));
+                let met = read_kept(socket, warden, &welcome, room::make)?;
+                return Ok(Asked::Owner(Box::new(met)));
             }
             // It is asked again until the host that was killed is gone.
             Answer::InUse if is_dying(*owner_pid) => {
@@ -218,7 +219,13 @@ fn is_readable(socket: &OwnedFd, within_ms: i64) -> io::Result<bool> {
 }
 
 /// Reads what the warden has kept. Meanwhile another thread looks at what all processes have used.
-fn read_kept(socket: OwnedFd, warden: Pid, welcome: &Welcome) -> io::Result<Met> {
+/// `make_room` is called before descriptors are received that may not fit.
+fn read_kept(
+    socket: OwnedFd,
+    warden: Pid,
+    welcome: &Welcome,
+    make_room: impl Fn(),
+) -> io::Result<Met> {
     let look = || Builder::new().name("abs-look".into()).spawn(Look::at_all);
     let looking = (welcome.runs > 0).then(look);
     let (mut found, mut listeners, mut early) = (Vec::<FoundFile>::new(), Vec::new(), Vec::new());
@@ -230,7 +237,12 @@ fn read_kept(socket: OwnedFd, warden: Pid, welcome: &Welcome) -> io::Result<Met>
     loop {
         let delivery = next()?;
         match delivery.report {
-            Report::Found { .. } => found.extend(FoundFile::read(delivery)?),
+            Report::Found { .. } => {
+                found.extend(FoundFile::read(delivery)?);
+                if found.len() == room::RUNS_THAT_FIT {
+                    make_room();
+                }
+            }
             Report::FoundListener { slot } => {
                 let socket = delivery.fds.into_iter().next();
                 listeners.extend(socket.map(|socket| FoundListener { slot, socket }));
@@ -347,5 +359,73 @@ impl FoundFile {
         let written = pieces;
         let output = FoundOutput { started, ended, rests, stdout, stderr, begun, written, ring };
         FoundRun { number, started, record, known, usage, lines_lost, port, marks, output }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::warden_link::record::RunRecord;
+    use rustix::fs::{MemfdFlags, memfd_create};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+    use rustix::process::getpid;
+    use std::cell::Cell;
+    use std::os::fd::AsFd;
+    use warden::protocol::PROTOCOL;
+    use warden::surviving::transmit;
+
+    fn tell_found(warden: &OwnedFd, run: u64) {
+        let record = RunRecord { key: "a".into(), ..RunRecord::default() };
+        let record = RecordFile::new(&record).unwrap().descriptor().unwrap();
+        let other = memfd_create("other", MemfdFlags::CLOEXEC).unwrap();
+        let (pid, keeper_pid, group, marks) = (1, 2, 0, Default::default());
+        let found = Report::Found { run, pid, keeper_pid, group, marks };
+        let fds = [record.as_fd(), other.as_fd(), other.as_fd(), other.as_fd(), other.as_fd()];
+        transmit(warden, &found.encode(), &fds).unwrap();
+    }
+
+    /// How many of so many runs are read, and how often room is made for that.
+    fn read(runs: usize) -> (usize, usize) {
+        let kind = SocketType::SEQPACKET;
+        let pair = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
+        let (host, warden) = pair;
+        sockopt::set_socket_passcred(&host, true).unwrap();
+        let tell = |from: usize, to: usize| {
+            (from..to).for_each(|run| tell_found(&warden, run as u64));
+            if to == runs {
+                let end = [Report::RosterEnd { forgotten: 0 }, Report::PredecessorGone];
+                end.iter().for_each(|report| transmit(&warden, &report.encode(), &[]).unwrap());
+            }
+        };
+        let welcome = Welcome {
+            protocol: PROTOCOL,
+            answer: Answer::Owner,
+            warden_pid: 0,
+            owner_pid: 0,
+            epoch: 1,
+            since_unix_ms: 0,
+            last_run: runs as u64,
+            runs: runs as u32,
+            version: String::new(),
+        };
+        let fit = runs.min(room::RUNS_THAT_FIT);
+        tell(0, fit);
+        let made = Cell::new(0);
+        // What does not fit is told here only: whoever goes on without room gets nothing.
+        let make_room = || {
+            made.set(made.get() + 1);
+            if fit < runs {
+                tell(fit, runs);
+            }
+        };
+        let met = read_kept(host, getpid(), &welcome, make_room).unwrap();
+        (met.found.len(), made.get())
+    }
+
+    #[test]
+    fn there_is_room_before_descriptors_are_taken_that_may_not_fit() {
+        let (fewer, more) = (room::RUNS_THAT_FIT - 1, room::RUNS_THAT_FIT + 8);
+        assert_eq!(read(fewer), (fewer, 0));
+        assert_eq!(read(more), (more, 1));
     }
 }
