@@ -7,7 +7,7 @@
 use crate::net::accepting;
 use crate::net::answer_kind::AnswerKind;
 use crate::net::listeners;
-use crate::net::listening::{self, LOOPBACK, Listening};
+use crate::net::listening::{self, LOOPBACK, Listening, Reached};
 use crate::net::ownership::{Listener, Owner, Stranger};
 use crate::net::request::Requests;
 use crate::threads::clock;
@@ -103,9 +103,10 @@ impl Readiness {
         progress: &mut Progress,
     ) -> Result<IpAddr, Stranger> {
         let mut patience = Patience::new(&self.waiting);
+        let mut theirs = Reached::default();
         loop {
             let address = self.until_listening(port, &mut patience).await;
-            if self.is_owned(owner, address, port).await? {
+            if self.is_still_owned(&mut theirs, owner, address, port).await? {
                 let server = SocketAddr::new(address, port);
                 progress.requests += 1;
                 let answer = self.requests.ask(server, path, progress.requests).await;
@@ -124,7 +125,7 @@ impl Readiness {
                 // the first address.
                 if answer == Some(AnswerKind::Http1)
                     && self.address_of(port).await.is_none_or(|place| place == Some(address))
-                    && self.is_owned(owner, address, port).await?
+                    && self.is_still_owned(&mut theirs, owner, address, port).await?
                 {
                     return Ok(address);
                 }
@@ -162,13 +163,29 @@ impl Readiness {
         address: IpAddr,
         port: u16,
     ) -> Result<bool, Stranger> {
+        self.is_still_owned(&mut Reached::default(), owner, address, port).await
+    }
+
+    /// The same, given the sockets that the tenant's tree was found to have, of which there may be
+    /// none yet: while no others are reached, they need not be looked for once more.
+    async fn is_still_owned(
+        &self,
+        theirs: &mut Reached,
+        owner: Owner,
+        address: IpAddr,
+        port: u16,
+    ) -> Result<bool, Stranger> {
         // Where the sockets cannot be listed, the request itself shows whether the port is
         // listened on.
         let Ok(sockets) = listening::reached_at(address, port) else { return Ok(true) };
         if sockets.inodes.is_empty() {
             return Ok(false);
         }
+        if sockets == *theirs {
+            return Ok(true);
+        }
         if owner.has(&sockets) {
+            *theirs = sockets;
             return Ok(true);
         }
         match self.off_thread.run(move || owner.find(address, port)).await {
@@ -275,6 +292,8 @@ fn pause_after(waited: Duration, waiting: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::net::activity::Backlogs;
+    use crate::process::accounting::Root;
+    use std::net::TcpListener;
     use tokio::net::{TcpSocket, TcpStream};
 
     #[test]
@@ -286,6 +305,34 @@ mod tests {
         assert_eq!(pause_after(ms(320), 7), ms(10), "which is longer anyway");
         assert_eq!(pause_after(ms(20_000), 1), LONGEST_PAUSE);
         assert_eq!(pause_after(at_once, 10_000), LONGEST_PAUSE);
+    }
+
+    #[tokio::test]
+    async fn sockets_that_were_the_tenants_are_not_looked_for_again_and_others_are() {
+        let readiness = Readiness::new(OffThread::default());
+        let server = TcpListener::bind((LOOPBACK[0], 0)).unwrap();
+        let port = server.local_addr().unwrap().port();
+        let root_of = |pid| Owner { root: Root::Process(pid), since_boot_ms: None };
+        let (host, nobody) = (root_of(std::process::id()), root_of(1 << 30));
+        let mut theirs = Reached::default();
+        assert_eq!(
+            readiness.is_still_owned(&mut theirs, nobody, LOOPBACK[0], port).await,
+            Ok(true),
+            "unknown, since there is no such process"
+        );
+        assert_eq!(theirs, Reached::default(), "which is no proof");
+        let owned = readiness.is_still_owned(&mut theirs, host, LOOPBACK[0], port).await;
+        assert_eq!(owned, Ok(true));
+        assert_eq!(theirs, listening::reached_at(LOOPBACK[0], port).unwrap());
+        let keeper = Owner { root: Root::Keeper(1 << 30), since_boot_ms: None };
+        let of_keeper = readiness.is_still_owned(&mut theirs, keeper, LOOPBACK[0], port).await;
+        assert_eq!(of_keeper, Ok(true), "the same sockets");
+        drop(server);
+        let gone = readiness.is_still_owned(&mut theirs, host, LOOPBACK[0], port).await;
+        assert_eq!(gone, Ok(false));
+        let _other = TcpListener::bind((LOOPBACK[0], port)).unwrap();
+        let other = readiness.is_still_owned(&mut theirs, keeper, LOOPBACK[0], port).await;
+        assert!(other.is_err(), "{other:?}");
     }
 
     #[tokio::test]
