@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// The pause between two looks at a port, and between two requests. A look costs 2–3 µs, and
 /// waking up for it some more, so a start of 12 ms is noticed within half a millisecond. The pause
 /// grows with the time waited and with the number of starts under way, which need the processors
-/// themselves.
+/// themselves; and their pauses end together, so that one wake-up does for all of them.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// The pause is this fraction of the time waited so far.
@@ -266,13 +266,14 @@ impl<'a> Patience<'a> {
     }
 
     async fn pause(&mut self) {
-        let duration = pause_after(self.since.elapsed(), self.waiting.load(Ordering::Relaxed));
+        let now = clock::monotonic();
+        let end = pause_end(now, self.since.elapsed(), self.waiting.load(Ordering::Relaxed));
         let paused = match &mut self.pause {
-            Some(pause) => pause.wait(duration).await.is_ok(),
+            Some(pause) => pause.until(end).await.is_ok(),
             None => false,
         };
         if !paused {
-            tokio::time::sleep(duration).await;
+            tokio::time::sleep(end.saturating_sub(now)).await;
         }
     }
 }
@@ -283,9 +284,20 @@ impl Drop for Patience<'_> {
     }
 }
 
+/// When a pause that begins now ends: at the multiple of the shortest pause that is nearest to the
+/// end of what [`pause_after`] says. So starts that wait side by side look at the same moments.
+fn pause_end(now: Duration, waited: Duration, waiting: u32) -> Duration {
+    let step = shortest_pause(waiting);
+    let middle = (now + pause_after(waited, waiting) + step / 2).as_nanos() as u64;
+    Duration::from_nanos(middle - middle % step.as_nanos() as u64)
+}
+
 fn pause_after(waited: Duration, waiting: u32) -> Duration {
-    let shortest = SHORTEST_PAUSE * (1 + waiting) / 2;
-    (waited / PAUSE_FRACTION).max(shortest).min(LONGEST_PAUSE)
+    (waited / PAUSE_FRACTION).max(shortest_pause(waiting)).min(LONGEST_PAUSE)
+}
+
+fn shortest_pause(waiting: u32) -> Duration {
+    (SHORTEST_PAUSE * (1 + waiting) / 2).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -305,6 +317,17 @@ mod tests {
         assert_eq!(pause_after(ms(320), 7), ms(10), "which is longer anyway");
         assert_eq!(pause_after(ms(20_000), 1), LONGEST_PAUSE);
         assert_eq!(pause_after(at_once, 10_000), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn starts_that_wait_side_by_side_look_at_the_same_moments() {
+        let us = Duration::from_micros;
+        let (one, other) = (us(7_000_000_020), us(7_000_000_300));
+        let end = pause_end(one, Duration::ZERO, 4);
+        assert_eq!(end, us(7_000_001_250));
+        assert_eq!(pause_end(other, Duration::ZERO, 4), end);
+        assert_eq!(pause_end(end + us(9), Duration::ZERO, 4), end + us(1_250), "and go on so");
+        assert_eq!(pause_end(one, us(320_000), 4), us(7_000_010_000), "the longer they take");
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! A timer on the clock that goes on while the machine is suspended, which tokio's do not.
 
 use crate::threads::timer::Timer;
-use rustix::time::{TimerfdClockId, TimerfdTimerFlags};
+use rustix::time::TimerfdClockId;
 use std::io;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Alarm {
     /// Waits until [`since_boot_ms`](super::clock::since_boot_ms) shows this time: at once if it
     /// does already.
     pub async fn wait_until(&mut self, at_ms: u64) -> io::Result<()> {
-        self.0.ring(Duration::from_millis(at_ms), TimerfdTimerFlags::ABSTIME).await
+        self.0.ring(Duration::from_millis(at_ms)).await
     }
 }
 

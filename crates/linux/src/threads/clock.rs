@@ -199,12 +199,17 @@ pub fn start() -> Instant {
     Instant::now()
 }
 
+/// The kernel's steady clock, on which timers are set: it goes on while the host does not run, and
+/// stands still while the machine is suspended.
+pub fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
 /// How long the machine has been suspended since boot, in milliseconds: `CLOCK_BOOTTIME` counts
 /// that time, `CLOCK_MONOTONIC` does not.
 fn suspended_ms() -> u64 {
-    let running = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let running_ms = running.tv_sec as u64 * 1000 + running.tv_nsec as u64 / 1_000_000;
-    since_boot_ms().saturating_sub(running_ms)
+    since_boot_ms().saturating_sub(monotonic().as_millis() as u64)
 }
 
 /// Milliseconds since boot: the clock on which the kernel counts the starts of processes.

@@ -1,7 +1,7 @@
 //! Pauses shorter than a millisecond, the resolution of tokio's own timers.
 
 use crate::threads::timer::Timer;
-use rustix::time::{TimerfdClockId, TimerfdTimerFlags};
+use rustix::time::TimerfdClockId;
 use std::io;
 use std::time::Duration;
 
@@ -14,25 +14,27 @@ impl Pause {
         Ok(Pause(Timer::new(TimerfdClockId::Monotonic)?))
     }
 
-    /// Waits this long, and not much longer. Zero means the shortest possible time.
-    pub async fn wait(&mut self, duration: Duration) -> io::Result<()> {
-        self.0.ring(duration, TimerfdTimerFlags::empty()).await
+    /// Waits until [`clock::monotonic`] shows this time, and not much longer. Pauses that end at the
+    /// same time wake the thread once.
+    ///
+    /// [`clock::monotonic`]: crate::threads::clock::monotonic
+    pub async fn until(&mut self, at: Duration) -> io::Result<()> {
+        self.0.ring(at).await
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "a pause is measured")]
 mod tests {
     use super::*;
-    use std::time::Instant;
+    use crate::threads::clock;
 
     #[tokio::test]
-    async fn a_pause_is_as_long_as_it_should_be_each_time() {
+    async fn a_pause_lasts_until_its_time_each_time() {
         let mut pause = Pause::new().unwrap();
         for wanted in [Duration::from_micros(300), Duration::ZERO, Duration::from_millis(3)] {
-            let before = Instant::now();
-            pause.wait(wanted).await.unwrap();
-            assert!(before.elapsed() >= wanted, "{:?} of {wanted:?}", before.elapsed());
+            let at = clock::monotonic() + wanted;
+            pause.until(at).await.unwrap();
+            assert!(clock::monotonic() >= at, "{wanted:?}");
         }
     }
 }

@@ -20,17 +20,13 @@ impl Timer {
         Ok(Timer(watch(timerfd_create(clock, flags)?)?))
     }
 
-    /// Sets the timer to a time of its clock, or from now on, as the flags say, and waits for it.
-    pub(super) async fn ring(
-        &mut self,
-        time: Duration,
-        flags: TimerfdTimerFlags,
-    ) -> io::Result<()> {
+    /// Sets the timer to a time of its clock, and waits for it.
+    pub(super) async fn ring(&mut self, time: Duration) -> io::Result<()> {
         // Zero would switch the timer off.
         let time = time.max(Duration::from_nanos(1));
         let value = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
-        timerfd_settime(self.0.get_ref(), flags, &once)?;
+        timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::ABSTIME, &once)?;
         // Setting the timer made it unreadable, so readiness now means that this time has come.
         loop {
             let mut ready = self.0.readable().await?;
