@@ -163,7 +163,10 @@ export interface Fleet {
   ensure(key: string): Promise<FleetPlace>;
   /** Who serves the key, as far as is known here. `null`: nobody. */
   where(key: string): FleetOwner | null;
-  /** The hosts of the fleet, this one included once it has joined, in the order of their ids. */
+  /**
+   * The hosts of the fleet, this one included once it has joined, in the order of their ids. One that
+   * is gone is among them for as long as keys are left that it had and nobody has taken yet.
+   */
   hosts(): FleetHost[];
   /**
    * This host takes no new keys, and those that it has pass to others: the new tenant starts beside
@@ -203,11 +206,16 @@ export type FleetPlace = FleetOwner & {
 /** A host of the fleet. */
 export type FleetHost = {
   id: string;
+  /** Empty of one that is gone. */
   address: string;
-  /** A host whose lease is over is left out: `gone` is told by the event `host-gone` so far. */
+  /**
+   * - `draining`: it takes no new keys, and passes on those that it has
+   * - `gone`: it left, or its lease is over. One that has joined again is `live`
+   */
   state: 'live' | 'draining' | 'gone';
-  /** Keys that it has claimed. */
+  /** Keys that it has claimed. Of one that is gone: those that nobody has taken yet. */
   tenants: number;
+  /** 0 of one that is gone. */
   weight: number;
   zone?: string;
 };

@@ -9,7 +9,7 @@ use super::settings::{Settings, Trust};
 use super::side::{Side, Slot};
 use super::tenants::{From, NoPlace, Placed};
 use crate::gateway::tenants::{Local as LocalTenants, Tenants};
-use fleet::{Config, Event, HostView, Why};
+use fleet::{Config, Event, Why};
 use gateway::listeners::StartError;
 use gateway::peer::{Entry, Owner};
 use gateway::settings::{Limits, Listen, Routing, Settings as GatewaySettings, Wake};
@@ -161,7 +161,7 @@ impl Membership {
     /// By their ids.
     pub fn hosts(&self) -> Vec<NativeHost> {
         let hosts = self.opened.get().map(|opened| opened.side.member.hosts());
-        hosts.unwrap_or_default().into_iter().map(host).collect()
+        hosts.unwrap_or_default().into_iter().map(NativeHost::of).collect()
     }
 
     /// The notice `drained` follows.
@@ -262,17 +262,6 @@ fn door(config: &Config, trust: &Trust) -> Result<GatewaySettings, Problem> {
         trace: false,
         threads: None,
     })
-}
-
-fn host(host: HostView) -> NativeHost {
-    NativeHost {
-        id: host.id.to_string(),
-        address: host.address.to_string(),
-        state: if host.is_draining { "draining" } else { "live" }.to_owned(),
-        tenants: host.tenants as f64,
-        weight: host.weight,
-        zone: host.zone.map(|zone| zone.to_string()),
-    }
 }
 
 /// The word of `lib/errors.js`.

@@ -1,6 +1,7 @@
 //! The functions of one member that `lib/fleet/` calls.
 
 use super::membership::Membership;
+use fleet::{HostIs, HostView};
 use napi::Result;
 use napi::bindgen_prelude::{Env, FunctionCallContext, Object, ToNapiValue};
 use napi::sys::{napi_env, napi_value};
@@ -83,4 +84,22 @@ pub struct NativeHost {
     pub tenants: f64,
     pub weight: f64,
     pub zone: Option<String>,
+}
+
+impl NativeHost {
+    pub fn of(host: HostView) -> NativeHost {
+        let state = match host.is {
+            HostIs::Live => "live",
+            HostIs::Draining => "draining",
+            HostIs::Gone => "gone",
+        };
+        NativeHost {
+            id: host.id.to_string(),
+            address: host.address.to_string(),
+            state: state.to_owned(),
+            tenants: host.tenants as f64,
+            weight: host.weight,
+            zone: host.zone.map(|zone| zone.to_string()),
+        }
+    }
 }

@@ -6,12 +6,12 @@ use crate::leave::Leave;
 use crate::membership::Standing;
 use crate::observers::Observing;
 use crate::orders::Orders;
-use crate::picture::{Picture, Touched};
+use crate::picture::{Life, Picture, Touched};
 use crate::planted::{Bug, planted};
-use crate::records::HostState;
+use crate::records::{Held, HostState, Seen};
 use crate::shedding::Shedding;
 use crate::transaction::{Record, Stamp};
-use crate::{Action, Change, Event, HostView, Input, Terms};
+use crate::{Action, Change, ClaimView, Event, HostIs, HostView, Input, Key, Terms};
 use std::sync::Arc;
 
 /// What a host brings along.
@@ -129,7 +129,8 @@ impl Fleet {
         ]
     }
 
-    /// The hosts that are known, this one included once it has joined, by their ids.
+    /// The hosts that are known, this one included once it has joined, by their ids; those that are
+    /// gone for as long as somebody's key is still said to be theirs.
     pub fn hosts(&self) -> Vec<HostView> {
         let view = |(id, host): (&Arc<str>, &crate::picture::Host)| {
             let record = host.record.as_ref()?;
@@ -138,11 +139,39 @@ impl Fleet {
                 address: record.address.clone(),
                 zone: record.zone.clone(),
                 weight: record.weight,
-                is_draining: record.state == HostState::Draining,
+                is: match record.state {
+                    HostState::Live => HostIs::Live,
+                    HostState::Draining => HostIs::Draining,
+                },
                 tenants: self.picture.load(id),
             })
         };
-        self.picture.hosts.iter().filter_map(view).collect()
+        let gone = self.picture.gone().map(|(id, tenants)| HostView {
+            id: id.clone(),
+            address: "".into(),
+            zone: None,
+            weight: 0.0,
+            is: HostIs::Gone,
+            tenants,
+        });
+        let mut hosts: Vec<_> = self.picture.hosts.iter().filter_map(view).chain(gone).collect();
+        hosts.sort_by(|one, other| one.id.cmp(&other.id));
+        hosts
+    }
+
+    /// Whose these keys are, by the picture, or all keys if none is named. Left out are those that
+    /// nobody has claimed, and claims of a newer version.
+    pub fn claims(&self, keys: &[Key]) -> Vec<ClaimView> {
+        let view = |key: &Key| {
+            let Seen::Held(held) = self.picture.claim(key) else { return None };
+            let is_void = self.picture.life(&held) == Life::Gone;
+            let Held { host, epoch, .. } = held;
+            Some(ClaimView { key: key.clone(), host, epoch, is_void })
+        };
+        match keys {
+            [] => self.picture.keys().filter_map(view).collect(),
+            _ => keys.iter().filter_map(view).collect(),
+        }
     }
 
     fn listed(&mut self, now_ms: u64, at: Stamp, records: Vec<Record>) {

@@ -37,8 +37,8 @@ mod wants;
 
 pub use fleet::{Config, Fleet};
 pub use messages::{
-    Action, AskId, CallId, Change, Event, HostView, Input, Key, Local, OrderId, Owner, Question,
-    Reply, Want, Where, Why,
+    Action, AskId, CallId, Change, ClaimView, Event, HostIs, HostView, Input, Key, Local, OrderId,
+    Owner, Question, Reply, Want, Where, Why,
 };
 pub use observers::OBSERVERS;
 #[cfg(feature = "planted")]

@@ -241,13 +241,32 @@ pub enum Event {
     RolledBack,
 }
 
-/// A host, as users see it.
+/// A host, as users see it. One that is gone has no address, no zone and no weight any more.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostView {
     pub id: Arc<str>,
     pub address: Arc<str>,
     pub zone: Option<Arc<str>>,
     pub weight: f64,
-    pub is_draining: bool,
+    pub is: HostIs,
     pub tenants: usize,
+}
+
+/// How it is with a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostIs {
+    Live,
+    Draining,
+    /// It left, or its lease is over, and there are keys of its that nobody has taken yet.
+    Gone,
+}
+
+/// Whose a key is, as users see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimView {
+    pub key: Key,
+    pub host: Arc<str>,
+    pub epoch: u64,
+    /// The host's session is over: the key is whose who asks for it next.
+    pub is_void: bool,
 }

@@ -284,6 +284,17 @@ impl Picture {
         session.map_or(0, |session| self.holders.keys_of(host, session))
     }
 
+    /// Hosts without a record that have claims nevertheless, and how many. One that has joined later
+    /// than this picture was taken is not gone.
+    pub fn gone(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let keys_of = |sessions: &[HolderId]| -> usize {
+            let slots = sessions.iter().map(|id| &self.holders.slots[id.index()]);
+            slots.filter(|slot| !self.is_later(slot.session)).map(|slot| slot.keys).sum()
+        };
+        let absent = self.holders.ids.iter().filter(|(id, _)| !self.hosts.contains_key(*id));
+        absent.map(move |(id, sessions)| (id, keys_of(sessions))).filter(|(_, keys)| *keys > 0)
+    }
+
     /// The hosts that may be given keys.
     pub fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> + Clone {
         self.hosts.iter().filter_map(|(id, host)| {

@@ -7,6 +7,7 @@ mod store;
 mod support;
 
 mod a_host_leaves_in_order;
+mod a_host_that_is_gone_is_told;
 mod a_host_that_was_stopped_is_fenced_first;
 mod a_key_is_placed_once;
 mod a_newer_version_is_left_alone;
