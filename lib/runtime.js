@@ -19,6 +19,7 @@ import { createCounts, metricsOf, statusesOf, steadyMs } from './observe/telemet
  * @property {string} id of this host
  * @property {(key: string) => { host: string, address: string } | null} where
  * @property {() => import('../fleet.js').FleetHost[]} hosts
+ * @property {() => Promise<void>} drain
  * @property {() => Promise<void>} close
  */
 

@@ -65,3 +65,21 @@ test('who waits for a start is answered by it', async () => {
   expect(await (await waiting).text()).toBe('yes');
   await within('the end', desk.control.drained);
 });
+
+test('in a fleet others have the tenants first, and until then they answer', async () => {
+  await using desk = await openDesk({ tenants: { other: TALKER } });
+  const { house } = desk;
+  await (await house.ask('other')).text();
+  const { core } = (house.runtime.list as any)[Symbol.for('@absolutejs/runtime.core')]();
+  const whilePassing: unknown[] = [];
+  const drain = async () => {
+    const answer = await house.ask('other');
+    whilePassing.push(answer.status, await answer.text());
+    whilePassing.push((await desk.get('/host')).runtime.draining);
+  };
+  const hosts = () => [{ id: 'eu-2', state: 'live' }];
+  core.fleet = { id: 'eu-1', where: () => null, hosts, drain, close: async () => {} };
+  expect((await desk.ask('/drain', 'POST')).status).toBe(202);
+  await within('the end', desk.control.drained);
+  expect(whilePassing).toEqual([200, 'yes', true]);
+});

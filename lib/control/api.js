@@ -96,9 +96,7 @@ function actionAt([first, key = '', last, ...more]) {
 async function act(view, asked) {
   if (asked === 'drain') {
     view.drain();
-    const host = view.host();
-    // The engine's figures say so a moment later.
-    return { status: 202, body: { ...host, runtime: { ...host.runtime, draining: true } } };
+    return { status: 202, body: view.host() };
   }
   const { key, action } = asked;
   return { status: 200, body: view.act(key, action) };

@@ -1,5 +1,9 @@
 /** The end of what serves requests: those that are open may end first, for a while. */
 
+/** As long as other hosts of a fleet are waited for: open requests of a key have as long by default. */
+const PASS_ON_MS = 30_000;
+/** How often a host that passes its tenants on looks whether somebody is left to have them. */
+const LOOK_FOR_HOSTS_MS = 100;
 /** As long as a gateway waits by itself. */
 export const GRACE_MS = 10_000;
 /** How often it is counted what is open. */
@@ -27,6 +31,22 @@ export async function countBrokenOff(countOpen, graceMs, end) {
   }
   return performance.now() < until ? 0 : open;
 }
+
+/**
+ * Others of the fleet have the tenants before this host ends, as long as there are others.
+ *
+ * @param {Pick<import('../../fleet.js').Fleet, 'drain' | 'hosts'>} fleet
+ */
+export async function passOn(fleet) {
+  const isDone = fleet.drain().then(() => true);
+  for (let waitedMs = 0; waitedMs < PASS_ON_MS; waitedMs += LOOK_FOR_HOSTS_MS) {
+    if (await Promise.race([isDone, timeout(LOOK_FOR_HOSTS_MS)])) return;
+    if (!fleet.hosts().some(({ state }) => state === 'live')) return;
+  }
+}
+
+/** @param {number} ms */
+const timeout = (ms) => new Promise((resolve) => setTimeout(resolve, ms).unref?.());
 
 /**
  * Closes the gateway, and returns how many requests it has broken off.

@@ -1,6 +1,6 @@
 /** All that a control knows and can do, for the API: in one object. */
 import { isKey, isKnownDirectory } from './directories.js';
-import { closeGateway, countBrokenOff, GRACE_MS } from './last-requests.js';
+import { closeGateway, countBrokenOff, GRACE_MS, passOn } from './last-requests.js';
 import { Refusal, refusalOf } from './refusal.js';
 import { inTerms } from './terms.js';
 
@@ -59,10 +59,11 @@ export function createView(given) {
   };
 
   /**
-   * Gateways close last: until then they answer what comes with 503. What could not be stopped is
-   * told by `dispose`.
+   * In a fleet, others have the tenants first. Gateways close last: until then they answer what comes
+   * with 503. What could not be stopped is told by `dispose`.
    */
   async function drain() {
+    if (core.fleet !== undefined) await passOn(core.fleet);
     runtime.drain();
     const up = runtime.list().filter(({ state }) => UP.includes(state));
     const ended = await Promise.allSettled(up.map(end));
@@ -102,7 +103,11 @@ export function createView(given) {
     board,
     events,
     logs,
-    host,
+    /** The engine's figures say only later that it drains. */
+    host() {
+      const now = host();
+      return isDraining ? { ...now, runtime: { ...now.runtime, draining: true } } : now;
+    },
     /** The fleet that this host is in, as it sees it. */
     fleet() {
       const { fleet } = core;

@@ -33,7 +33,7 @@ export function createFleet(options) {
   let isDraining = false;
   // For starts that requests lead to: what only JavaScript knows of the host is handed down.
   core.handDown?.();
-  core.fleet = { id: settings.native.host.id, where, hosts, close };
+  core.fleet = { id: settings.native.host.id, where, hosts, drain, close };
   /** @type {any} */
   let native;
   try {
@@ -135,6 +135,13 @@ export function createFleet(options) {
   }
 
   /** @returns {Promise<void>} */
+  function drain() {
+    if (!isDraining && !isClosing) native.drain();
+    isDraining = true;
+    return isClosing ? closed.promise : drained.promise;
+  }
+
+  /** @returns {Promise<void>} */
   async function close() {
     if (!isClosing) {
       isClosing = true;
@@ -148,11 +155,7 @@ export function createFleet(options) {
     ensure,
     where,
     hosts,
-    drain() {
-      if (!isDraining && !isClosing) native.drain();
-      isDraining = true;
-      return /** @type {Promise<void>} */ (isClosing ? closed.promise : drained.promise);
-    },
+    drain,
     close,
   };
   if (Symbol.asyncDispose) {

@@ -1,7 +1,7 @@
 /** A whole host: runtime, gateway, control socket, and what else was asked for. */
 import { readFileSync } from 'node:fs';
 import { hostname as machineName } from 'node:os';
-import { closeGateway, countBrokenOff, GRACE_MS } from '../../control/last-requests.js';
+import { closeGateway, countBrokenOff, GRACE_MS, passOn } from '../../control/last-requests.js';
 import { inTerms } from '../../control/terms.js';
 import { LEAVING_MS, listenWhenLeft } from '../../leaving.js';
 import { Failure } from '../mistakes.js';
@@ -12,8 +12,6 @@ import { runtimeOptions } from './tenants.js';
 
 /** How long open requests have when a tenant is stopped, or this host leaves its tenants. */
 const DRAIN_MS = 30_000;
-/** How often a host that passes its tenants on looks whether somebody is left to have them. */
-const LOOK_MS = 100;
 /** How long a host that starts waits for its fleet before it says that it serves. */
 const JOIN_MS = 10_000;
 
@@ -154,19 +152,6 @@ async function joinFleet(runtime, gateway, values) {
   await Promise.race([fleet.joined, timeout(JOIN_MS)]);
   fleet.joined.catch(() => {});
   return fleet;
-}
-
-/**
- * Others have the tenants before this host stops listening, as long as there are others.
- *
- * @param {import('../../../fleet.js').Fleet} fleet
- */
-async function passOn(fleet) {
-  const isDone = fleet.drain().then(() => true);
-  for (let waitedMs = 0; waitedMs < DRAIN_MS; waitedMs += LOOK_MS) {
-    if (await Promise.race([isDone, timeout(LOOK_MS)])) return;
-    if (!fleet.hosts().some(({ state }) => state === 'live')) return;
-  }
 }
 
 /** @param {number} ms */
