@@ -196,6 +196,19 @@ export type ControlHost = {
 export type ControlTenantState =
   'stopped' | 'starting' | 'running' | 'asleep' | 'stopping' | 'backing-off' | 'failed';
 
+/** One tenant of the fleet that a host is in, as that host sees it. */
+export type ControlFleetTenant = {
+  key: string;
+  /** The id of the host that has claimed it. */
+  host: string;
+  /** That host is gone, and nobody has taken the key yet: who asks for it first does. */
+  hostIsGone: boolean;
+  /** Of the claim: digits. */
+  epoch: string;
+  /** `null`: its host does not answer. */
+  state: ControlTenantState | null;
+};
+
 /** One tenant. `null`: there is no such value, or it is not known. */
 export type ControlTenant = {
   key: string;

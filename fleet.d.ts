@@ -267,6 +267,15 @@ export type FleetEvent =
       at: number;
     }
   | {
+      /**
+       * An operator has the host `host` ask this one to drain. That has begun: as by `POST /drain` if
+       * the runtime has a control, else as by `drain`.
+       */
+      kind: 'drain-asked';
+      host: string;
+      at: number;
+    }
+  | {
       /** A host that lives has this host's id. This one waits until that one is gone. */
       kind: 'id-taken';
       address: string;

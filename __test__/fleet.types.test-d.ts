@@ -55,7 +55,15 @@ is<Equal<FleetPlace['port'], number | undefined>>();
 is<
   Equal<
     FleetEvent['kind'],
-    'claim' | 'lost' | 'moved' | 'fenced' | 'host-joined' | 'host-gone' | 'id-taken' | 'rolled-back'
+    | 'claim'
+    | 'lost'
+    | 'moved'
+    | 'fenced'
+    | 'host-joined'
+    | 'host-gone'
+    | 'drain-asked'
+    | 'id-taken'
+    | 'rolled-back'
   >
 >();
 const told = (event: FleetEvent) => (event.kind === 'moved' ? event.to : event.at);

@@ -19,8 +19,16 @@ import { createCounts, metricsOf, statusesOf, steadyMs } from './observe/telemet
  * @property {string} id of this host
  * @property {(key: string) => { host: string, address: string } | null} where
  * @property {() => import('../fleet.js').FleetHost[]} hosts
+ * @property {(keys: readonly string[]) => Claim[]} claims of these keys, or of all if none is named
+ * @property {(host: string, question: string) => Promise<any>} ask asks a host, this one included,
+ *   what `fleet/operators.js` has the answers to; rejects with the reason why there is no answer
  * @property {() => Promise<void>} drain
  * @property {() => Promise<void>} close
+ */
+
+/**
+ * Whose a key of the fleet is; `isVoid`: the host that has claimed it is gone.
+ * @typedef {{ key: string, host: string, epoch: string, isVoid: boolean }} Claim
  */
 
 /**
@@ -51,6 +59,8 @@ import { createCounts, metricsOf, statusesOf, steadyMs } from './observe/telemet
  *   each open gateway, and its `drainMs`
  * @property {Set<() => Promise<void>>} controls the `close` of each open control
  * @property {InFleet | undefined} fleet that it is a part of
+ * @property {((from: string) => void) | undefined} drainHost of a control: ends the host's work in
+ *   order, as the host `from` of the fleet has asked for
  * @property {readonly import('./observe/listen.js').Listener[]} listeners who are told what the
  *   user's callbacks are told
  * @property {(() => void) | undefined} hear sets the callbacks below, of the user and `listeners`
@@ -111,6 +121,7 @@ function createCore(settings, { close, leave }) {
     gateways: new Map(),
     controls: new Set(),
     fleet: undefined,
+    drainHost: undefined,
     listeners: [],
     hear: undefined,
     readHost: /** @type {Core['readHost']} */ (addon.readHost),

@@ -6,6 +6,7 @@ mod membership;
 mod notices;
 #[allow(unsafe_code, reason = "the conversion to a JavaScript value is an unsafe trait method")]
 mod object;
+mod operators;
 mod peers;
 mod settings;
 mod side;

@@ -33,13 +33,17 @@ test('bash: commands, flags, their values, directories', async () => {
   ]);
   expect(await offered('absolutejs-runtime completions z', cwd)).toEqual(['zsh']);
   expect(await offered('absolutejs-runtime doctor --t', cwd)).toEqual(['--tenants']);
+  expect(await offered('absolutejs-runtime drain --h', cwd)).toEqual(['--host', '--help']);
 });
 
 test('bash: keys of tenants, which are never run', async () => {
   using place = directory();
   const host = await fakeHost(place.socket, { tenants: [running('shop'), running(HOSTILE)] });
   const keys = await offered('absolutejs-runtime logs ', place.path, place.socket);
+  // It has a value with `serve` alone.
+  const after = await offered('absolutejs-runtime ps --fleet ', place.path, place.socket);
   await host.close();
+  expect(after.slice(0, 2)).toEqual(keys.slice(0, 2));
   expect(keys).toContain('shop');
   expect(keys.join('\n')).toContain('\\$\\(touch\\ pwned\\)');
   expect(existsSync(join(place.path, 'pwned'))).toBeFalse();

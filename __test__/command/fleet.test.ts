@@ -1,5 +1,5 @@
 // A host of a fleet is told so by flags, and shows the fleet.
-import { expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createControl } from '@absolutejs/runtime/control';
@@ -113,3 +113,169 @@ test.skipIf(program === undefined)(
   },
   60_000,
 );
+
+describe('the fleet of a host, whose member the test plays', () => {
+  const place = directory();
+  const runtime = createRuntime({ source: { kind: 'directory', root: place.path } });
+  const control = createControl({ runtime, path: place.socket });
+  const { core } = (runtime.list as any)[Symbol.for('@absolutejs/runtime.core')]();
+  const command = (...words: string[]) => run([...words, '--control', place.socket]);
+  const ps = (...more: string[]) => command('ps', '--fleet', ...more);
+
+  const host = (id: string, state: string, tenants: number) =>
+    ({ id, address: `http://${id}:7070`, state, tenants, weight: 1 }) as any;
+  const claim = (key: string, host: string, isVoid = false) =>
+    ({ key, host, epoch: `1${key.length}`, isVoid }) as const;
+  const CLAIMS = [
+    ...[claim('a', 'eu-1'), claim('bb', 'eu-2'), claim('c\x1b[2J', 'eu-2')],
+    ...[claim('dd', 'eu-3'), claim('e', 'eu-4', true)],
+  ];
+  /** What each host says, or why it does not. */
+  let answers: Record<string, unknown> = {};
+  let hosts: any[] = [];
+  const asked: string[][] = [];
+
+  beforeAll(() => control.listening);
+  afterAll(async () => {
+    await runtime.dispose();
+    place[Symbol.dispose]();
+  });
+
+  function play() {
+    asked.length = 0;
+    answers = {
+      'eu-1': [['a', 'running']],
+      'eu-2': [['bb', 'failed']],
+      'eu-3': new Error('it does not answer'),
+    };
+    hosts = [host('eu-1', 'live', 1), host('eu-2', 'live', 2), host('eu-3', 'draining', 1)];
+    core.fleet = {
+      id: 'eu-1',
+      where: () => null,
+      hosts: () => hosts,
+      claims: (keys: string[]) => CLAIMS.filter(({ key }) => !keys[0] || keys.includes(key)),
+      async ask(host: string, question: string) {
+        asked.push([host, question]);
+        if (answers[host] instanceof Error) throw answers[host];
+        return answers[host];
+      },
+      drain: async () => {},
+      close: async () => {},
+    };
+  }
+
+  test('ps --fleet shows what is wrong first, and what is not known', async () => {
+    play();
+    const { stdout, stderr, code } = await ps();
+    expect(code).toBe(0);
+    expect(stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+      ['KEY', 'STATE', 'HOST', 'EPOCH'],
+      ['bb', 'failed', 'eu-2', '12'],
+      ['dd', '?', 'eu-3', '12'],
+      ['a', 'running', 'eu-1', '11'],
+      ['c␛[2J', 'stopped', 'eu-2', '15'],
+      ['e', 'stopped', 'eu-4 (gone)', '11'],
+      [''],
+    ]);
+    expect(stderr).toBe('eu-3 cannot be asked about its 1 tenant: it does not answer.\n');
+    // Of one that is gone nothing is asked.
+    expect(asked.toSorted()).toEqual([
+      ['eu-1', 'states'],
+      ['eu-2', 'states'],
+      ['eu-3', 'states'],
+    ]);
+  });
+
+  test('ps --fleet --json, --quiet, --state, --sort and KEY', async () => {
+    play();
+    const { stdout, stderr } = await ps('--json', 'a', 'dd', 'e');
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toEqual([
+      { key: 'dd', host: 'eu-3', hostIsGone: false, epoch: '12', state: null },
+      { key: 'a', host: 'eu-1', hostIsGone: false, epoch: '11', state: 'running' },
+      { key: 'e', host: 'eu-4', hostIsGone: true, epoch: '11', state: 'stopped' },
+    ]);
+    expect((await ps('--quiet', '--sort', 'key')).stdout).toBe('a\nbb\nc\x1b[2J\ndd\ne\n');
+    expect((await ps('--quiet', '--state', 'failed')).stdout).toBe('bb\n');
+    expect(await ps('--state', 'asleep')).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('No tenant is asleep.'),
+    });
+    expect(await ps('--sort', 'cpu')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--sort with --fleet must be problems or key, got cpu'),
+    });
+    expect(await ps('a', 'zz')).toMatchObject({
+      code: 1,
+      stderr: 'No host of the fleet has the tenant zz.\n',
+    });
+    core.fleet.claims = () => [];
+    expect((await ps()).stderr).toBe('No host of the fleet has a tenant yet.\n');
+    // What another version says may be anything.
+    core.fleet.claims = () => [claim('a', 'eu-1'), claim('dd', 'eu-3')];
+    Object.assign(answers, { 'eu-1': [['a', 'dances']], 'eu-3': { dd: 'running' } });
+    const states = JSON.parse((await ps('--json')).stdout).map((tenant: any) => tenant.state);
+    expect(states).toEqual([null, null]);
+  });
+
+  test('drain --host says why a host cannot be drained', async () => {
+    play();
+    hosts.push(host('eu-4', 'gone', 3));
+    const drain = (id: string) => command('drain', '--host', id);
+    expect(await drain('eu-5')).toMatchObject({
+      code: 1,
+      stderr: 'There is no host eu-5 in the fleet; did you mean eu-1?\n',
+    });
+    expect(await drain('us')).toMatchObject({
+      code: 1,
+      stderr: 'There is no host us in the fleet\n',
+    });
+    expect(await drain('a/b')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--host must be a name'),
+    });
+    expect(await drain('eu-4')).toMatchObject({
+      code: 1,
+      stderr: 'host "eu-4" is gone: its keys are taken by others as they are asked for\n',
+    });
+    expect(await drain('eu-3')).toMatchObject({
+      code: 1,
+      stderr: 'host "eu-3" cannot be asked at http://eu-3:7070: it does not answer\n',
+    });
+    expect(asked).toEqual([['eu-3', 'drain']]);
+    const json = await command('drain', '--host', 'eu-3', '--json');
+    expect(JSON.parse(json.stderr).error.code).toBe('HOST_UNREACHABLE');
+  });
+
+  test('drain --host waits until the host has no tenants, and fails if it is gone before', async () => {
+    for (const end of [0, 'gone', 'left', 'back'] as const) {
+      play();
+      answers['eu-2'] = null;
+      let looks = 0;
+      core.fleet.hosts = () => {
+        looks += 1;
+        // The command's look, the control's own, and then one for each of the command's.
+        if (looks <= 2) return [host('eu-2', 'live', 2)];
+        if (looks === 3) return [host('eu-2', 'draining', 1)];
+        if (end === 'left') return [];
+        if (end === 'back') return [host('eu-2', 'live', 4)];
+        return [end === 'gone' ? host('eu-2', 'gone', 1) : host('eu-2', 'draining', end)];
+      };
+      const { code, stdout, stderr } = await command('drain', '--host', 'eu-2');
+      expect(asked).toEqual([['eu-2', 'drain']]);
+      expect(stdout).toStartWith('eu-2 drains: 2 tenants\n');
+      expect(stderr).toStartWith('eu-2 drains: 1 tenant\n');
+      expect(code).toBe(end === 'gone' ? 1 : 0);
+      if (end === 'gone') expect(stderr).toContain('eu-2 is gone before it was drained');
+      else expect(stdout).toEndWith('eu-2 has no tenants any more.\n');
+    }
+  });
+
+  test("drain --host with the host's own id drains it, as drain does", async () => {
+    play();
+    const { code, stdout } = await command('drain', '--host', 'eu-1');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^draining \(pid \d+\): 0 tenants\nThe host has ended\.\n$/);
+    expect(asked).toEqual([]);
+  });
+});

@@ -156,6 +156,53 @@ test('drain and close are asked for once, and resolve when they are done', async
   expect(calls.map(([call]) => call)).toEqual(['drain', 'ensure', 'close']);
 });
 
+test("another host's operator is told which tenants are not stopped", async () => {
+  const { runtime, fleet, tell, calls } = playedFleet();
+  const crashed = { lastExit: { reason: 'crashed' }, attempt: 0 };
+  (runtime as { list: unknown }).list = () => [
+    { key: 'a', state: 'ready', attempt: 0, lastExit: null },
+    { key: 'b', state: 'stopped', ...crashed },
+    { key: 'c', state: 'stopped', attempt: 0, lastExit: null },
+    { key: 'd', state: 'queued', attempt: 2, lastExit: null },
+  ];
+  tell({ kind: 'asked', ticket: 7, question: 'states', host: 'eu-2' });
+  const states = '[["a","running"],["b","failed"],["d","starting"]]';
+  expect(calls).toEqual([['reply', 7, states]]);
+  // What a later version may ask is no question to this one.
+  tell({ kind: 'asked', ticket: 8, question: 'constructor', host: 'eu-2' });
+  expect(calls[1]).toEqual(['reply', 8, undefined]);
+  tell({ kind: 'closed' });
+  await fleet.close();
+});
+
+test('an operator of another host drains this one, as its control would if it has one', () => {
+  const { core, tell, calls, events } = playedFleet();
+  const asked = { kind: 'asked', question: 'drain', host: 'eu-2' };
+  tell({ ...asked, ticket: 1 });
+  expect(calls).toEqual([['drain'], ['reply', 1, 'null']]);
+  expect(events).toEqual([{ kind: 'drain-asked', host: 'eu-2', at: expect.any(Number) }]);
+  const drained: string[] = [];
+  core.drainHost = (from: string) => void drained.push(from);
+  tell({ ...asked, ticket: 2 });
+  expect(drained).toEqual(['eu-2']);
+  expect(calls.map(([call]) => call)).toEqual(['drain', 'reply', 'reply']);
+  tell({ kind: 'closed' });
+});
+
+test('a question to another host is answered, or it is said why not', async () => {
+  const { core, tell, calls } = playedFleet();
+  const [one, other] = [core.fleet.ask('eu-2', 'states'), core.fleet.ask('eu-3', 'states')];
+  expect(calls).toEqual([
+    ['ask', 1, 'eu-2', 'states'],
+    ['ask', 2, 'eu-3', 'states'],
+  ]);
+  tell({ kind: 'notAnswered', ticket: 2, problem: 'it does not answer' });
+  tell({ kind: 'answered', ticket: 1, text: '[]' });
+  expect(await one).toEqual([]);
+  expect((await rejectionOf(other)).message).toBe('it does not answer');
+  tell({ kind: 'closed' });
+});
+
 test('a runtime is in one fleet at a time', async () => {
   const { runtime, fleet, tell } = playedFleet();
   const again = () =>

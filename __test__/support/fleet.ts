@@ -32,7 +32,7 @@ export class Fleet {
   static async open(keys: string[]): Promise<Fleet> {
     const fleet = new Fleet();
     for (const key of keys) {
-      const directory = join(fleet.#place, 'tenants', key);
+      const directory = join(fleet.root, key);
       mkdirSync(directory, { recursive: true });
       const start = `${process.execPath} server.ts`;
       writeFileSync(join(directory, 'package.json'), JSON.stringify({ scripts: { start } }));
@@ -46,6 +46,21 @@ export class Fleet {
     return this.#etcd!.members[0]!;
   }
 
+  /** Of the addresses of the store's members, the first one's. */
+  get endpoint() {
+    return this.#etcd!.endpoints[0]!;
+  }
+
+  /** The directory of the tenants. */
+  get root() {
+    return join(this.#place, 'tenants');
+  }
+
+  /** A path in a directory of this fleet's. */
+  path(name: string) {
+    return join(this.#place, name);
+  }
+
   async close(): Promise<void> {
     for (const close of this.#closing) await close();
     await this.#etcd?.close();
@@ -53,9 +68,9 @@ export class Fleet {
   }
 
   /** A host, at a port for other hosts. */
-  async host(id: string, port: number) {
+  async host(id: string, port: number, leaseMs = 2_000) {
     const runtime = createRuntime({
-      source: { kind: 'directory', root: join(this.#place, 'tenants') },
+      source: { kind: 'directory', root: this.root },
       env: { ABSOLUTE_EPOCH: '1' },
     });
     const gateway = createGateway({
@@ -70,7 +85,7 @@ export class Fleet {
       store: etcd({ endpoints: this.#etcd!.endpoints, prefix: '/test/' }),
       host: { id, address: `http://127.0.0.1:${port}`, zone: 'here' },
       secret: SECRET,
-      leaseMs: 2_000,
+      leaseMs,
       onEvent: (event) => void events.push(event),
     });
     const close = async () => {

@@ -21,6 +21,9 @@ export function playedFleet(options: Partial<RuntimeOptions> = {}) {
       where: (key: string) =>
         key === 'there' ? { host: 'eu-2', address: 'http://10.0.0.6:7070', epoch: '12' } : null,
       hosts: () => [],
+      claims: (keys: string[]) => void calls.push(['claims', keys]),
+      ask: (...asked: unknown[]) => void calls.push(['ask', ...asked]),
+      reply: (...reply: unknown[]) => void calls.push(['reply', ...reply]),
       drain: () => void calls.push(['drain']),
       close: () => void calls.push(['close']),
     };

@@ -1,7 +1,7 @@
 /** Reads the command line of a command by the table of options, and variables of the environment. */
 import { nearest, shown } from '../checks.js';
 import { readFlags } from '../doctor/arguments.js';
-import { COMMANDS } from './commands.js';
+import { COMMANDS, optionOf } from './commands.js';
 import { UsageError } from './mistakes.js';
 import { isOurVariable, OPTIONS, variable, variables } from './options.js';
 import { harmless } from './text.js';
@@ -18,7 +18,7 @@ export function parse(command, args) {
     args,
     Object.fromEntries(
       /** @type {string[]} */ (options).map((name) => {
-        const { value, short } = /** @type {import('./options.js').Option} */ (OPTIONS[name]);
+        const { value, short } = optionOf(command, name);
         const type = value === undefined ? /** @type {const} */ ('boolean') : 'string';
         return [name, { type, ...(short && { short }) }];
       }),
@@ -51,9 +51,7 @@ export function readOptions(command, flags, env) {
   /** @type {Record<string, any>} */
   const options = {};
   for (const name of COMMANDS[command]?.options ?? []) {
-    const { value, isSetting, byDefault } = /** @type {import('./options.js').Option} */ (
-      OPTIONS[name]
-    );
+    const { value, isSetting, byDefault, read } = optionOf(command, name);
     if (value === undefined) {
       options[name] = flags[name] === true;
       continue;
@@ -61,7 +59,7 @@ export function readOptions(command, flags, env) {
     const fromEnv = isSetting ? env[variable(name)] || undefined : undefined;
     const origin = flags[name] !== undefined || !fromEnv ? `--${name}` : variable(name);
     const given = flags[name] ?? fromEnv ?? byDefault;
-    if (given !== undefined) options[name] = readValue(name, given, origin, mistakes);
+    if (given !== undefined) options[name] = readValue(name, given, origin, mistakes, read);
   }
   if (mistakes.length > 0) throw new UsageError(...mistakes);
   return options;

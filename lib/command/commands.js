@@ -1,5 +1,6 @@
 /** The table of all commands: what each does, takes and is shown by, and the module that does it. */
 import { OPTIONS } from './options.js';
+import { fleetName } from './values.js';
 
 const CLIENT = ['control', 'json', 'help'];
 
@@ -11,6 +12,8 @@ const CLIENT = ['control', 'json', 'help'];
  * @property {string} [more] of the help
  * @property {string} example
  * @property {readonly string[]} options
+ * @property {Record<string, import('./options.js').Option>} [own] those of the options that mean
+ *   something else to this command than to `serve`
  * @property {readonly string[]} [completes] the first argument; keys of tenants if it is not given
  * @property {() => Promise<{ run: Run }>} load
  */
@@ -54,8 +57,12 @@ export const COMMANDS = {
     words: '[KEY…]',
     count: EVERY_KEY,
     summary: 'shows the tenants, what is wrong first',
+    more:
+      'With --fleet: who has which key in the whole fleet, as this host sees it, and what its tenant ' +
+      'does, which its host is asked for. Keys that nobody has claimed yet are left out.',
     example: 'absolutejs-runtime ps --state failed',
-    options: ['state', 'sort', 'quiet', ...CLIENT],
+    options: ['fleet', 'state', 'sort', 'quiet', ...CLIENT],
+    own: { fleet: { help: 'the tenants of all hosts of the fleet that this one is in' } },
     load: () => import('./ps.js'),
   },
   top: {
@@ -131,8 +138,12 @@ export const COMMANDS = {
   drain: {
     count: [0, 0],
     summary: 'ends the host in order: open requests end, tenants stop',
+    more:
+      'In a fleet other hosts get its tenants first. With --host this is done to another host of the ' +
+      'fleet, by way of this one; the command waits until that one has no tenants any more.',
     example: 'absolutejs-runtime drain --control /run/apps.sock',
-    options: CLIENT,
+    options: ['host', ...CLIENT],
+    own: { host: { value: 'ID', read: fleetName, help: 'another host of the fleet: see hosts' } },
     load: () => import('./drain.js'),
   },
   end: {
@@ -178,3 +189,12 @@ export const COMMANDS = {
     load: () => import('./help.js'),
   },
 };
+
+/**
+ * An option as the command takes it.
+ *
+ * @param {string} command
+ * @param {string} name
+ */
+export const optionOf = (command, name) =>
+  /** @type {import('./options.js').Option} */ (COMMANDS[command]?.own?.[name] ?? OPTIONS[name]);

@@ -1,5 +1,5 @@
 /** Completions for shells, made of the tables of commands and options. */
-import { COMMANDS } from './commands.js';
+import { COMMANDS, optionOf } from './commands.js';
 import { UsageError } from './mistakes.js';
 import { OPTIONS } from './options.js';
 import { nearest } from '../checks.js';
@@ -48,8 +48,14 @@ function bash() {
     const files = path && `compgen -${path === 'directory' ? 'd' : 'f'} -- "$word"`;
     const reply = words ? `compgen -W '${words.join(' ')}' -- "$word"` : files;
     const body = reply === undefined ? 'COMPREPLY=()' : `mapfile -t COMPREPLY < <(${reply})`;
-    return `    --${option}) ${body}; return ;;`;
+    return `    *' --${option}') ${body}; return ;;`;
   });
+  // What takes a value elsewhere is a switch here.
+  const switches = Object.entries(COMMANDS).flatMap(([command, { own = {} }]) =>
+    Object.entries(own).map(([option, { value }]) =>
+      value === undefined ? `    '${command} --${option}') ;;` : '',
+    ),
+  );
   const commands = Object.keys(COMMANDS).map((command) => {
     const words = argumentsOf(command);
     const flags = `words='${[...flagsOf(command), ...(words ?? [])].join(' ')}'`;
@@ -73,8 +79,8 @@ ${name}() {
     return
   fi
   for flag in "\${COMP_WORDS[@]:2:COMP_CWORD-2}"; do [[ $flag == -- ]] && after=yes; done
-  [[ -n $after ]] || case $previous in
-${values.join('\n')}
+  [[ -n $after ]] || case "\${COMP_WORDS[1]} $previous" in
+${[...switches, ...values].filter(Boolean).join('\n')}
   esac
   case \${COMP_WORDS[1]} in
 ${commands.join('\n')}
@@ -97,8 +103,7 @@ function zsh() {
       name === 'doctor'
         ? DOCTOR_FLAGS.map(quoted)
         : options.map((option) => {
-            const { help, value, short, words, path } =
-              /** @type {import('./options.js').Option} */ (OPTIONS[option]);
+            const { help, value, short, words, path } = optionOf(name, option);
             const about = help.replaceAll(/[[\]:]/g, '\\$&');
             const files = path === 'directory' ? '_files -/' : path ? '_files' : ' ';
             const action = words ? `(${words.join(' ')})` : files;
@@ -168,9 +173,7 @@ function fish() {
     lines.push(`complete -c ${PROGRAM} -n '${is} ""' -a ${name} -d ${quoted(summary)}`);
     const within = `-n '${is} ${name}'`;
     for (const option of options) {
-      const { help, value, short, words, path } = /** @type {import('./options.js').Option} */ (
-        OPTIONS[option]
-      );
+      const { help, value, short, words, path } = optionOf(name, option);
       const parts = [
         `complete -c ${PROGRAM} ${within} -l ${option}`,
         short && `-s ${short}`,

@@ -1,6 +1,6 @@
 /** The help, made of the tables of commands and options. */
-import { COMMANDS } from './commands.js';
-import { OPTIONS, variable } from './options.js';
+import { COMMANDS, optionOf } from './commands.js';
+import { variable } from './options.js';
 import { EXIT_DONE } from './mistakes.js';
 import { unknownCommand } from './main.js';
 import { wrapped } from './text.js';
@@ -20,7 +20,7 @@ export async function run({ words: [command] }, io) {
 export function helpOf(command) {
   const { summary, more = '', example, options } = commandNamed(command);
   const flags = options.map((name) => {
-    const { value, short, help, byDefault } = optionNamed(name);
+    const { value, short, help, byDefault } = optionOf(command, name);
     const flag = `${short ? `-${short}, ` : ''}--${name}${value ? ` ${value}` : ''}`;
     return [flag, byDefault === undefined ? help : `${help} (${byDefault})`];
   });
@@ -75,5 +75,3 @@ function asList(rows) {
 
 /** @param {string} name */
 const commandNamed = (name) => /** @type {import('./commands.js').Command} */ (COMMANDS[name]);
-/** @param {string} name */
-const optionNamed = (name) => /** @type {import('./options.js').Option} */ (OPTIONS[name]);

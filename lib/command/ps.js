@@ -15,7 +15,9 @@ import { several } from './words.js';
 const SHOWN_PROBLEMS = 8;
 
 /** @type {import('./commands.js').Run} */
-export async function run({ words, options, said }, io) {
+export async function run(given, io) {
+  if (given.options.fleet) return (await import('./ps-fleet.js')).run(given, io);
+  const { words, options, said } = given;
   const client = clientOf(options, io.env);
   const isForPeople = !options.json && !options.quiet;
   const host = isForPeople ? client.get('/host').catch(() => null) : null;

@@ -13,7 +13,7 @@ import {
 /** @typedef {import('../../control.js').ControlTenant} Tenant */
 
 /** @type {Record<string, number>} */
-const COLOURS = {
+export const COLOURS = {
   running: GREEN,
   failed: RED,
   'backing-off': RED,

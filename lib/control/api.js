@@ -81,11 +81,14 @@ const unauthorized = () =>
   );
 
 /** Who asks. `mayLook` is true unless said otherwise. @typedef {{ mayAct: boolean, mayLook?: boolean }} Who */
-/** @typedef {{ key: string, action: (typeof ACTIONS)[number] } | 'drain'} AskedAction */
+/** @typedef {{ key: string, action: (typeof ACTIONS)[number] } | { host: string } | 'drain'} AskedAction */
 
 /** @param {readonly string[]} segments @returns {AskedAction | undefined} */
 function actionAt([first, key = '', last, ...more]) {
   if (first === 'drain' && key === '' && last === undefined) return 'drain';
+  if (first === 'fleet' && key === 'hosts' && last !== undefined && more.join() === 'drain') {
+    return { host: last };
+  }
   const action = ACTIONS.find((name) => name === last);
   return first === 'tenants' && action !== undefined && more.length === 0
     ? { key, action }
@@ -98,6 +101,7 @@ async function act(view, asked) {
     view.drain();
     return { status: 202, body: view.host() };
   }
+  if ('host' in asked) return { status: 202, body: view.fleet.drainHost(asked.host) };
   const { key, action } = asked;
   return { status: 200, body: view.act(key, action) };
 }
@@ -119,7 +123,7 @@ async function resourceAt(view, segments, query, { headers }) {
         return { get: view.host, follow: (stream) => followHost(view, stream) };
       case 'fleet':
         onlyWith(query, []);
-        return { get: view.fleet };
+        return { get: view.fleet.hosts };
       case 'tenants':
         return tenants(query);
       case 'events':
@@ -127,6 +131,10 @@ async function resourceAt(view, segments, query, { headers }) {
       case 'logs':
         return logsOf(view, keysOf(query), query, ['key'], headers);
     }
+  }
+  if (first === 'fleet' && key === 'tenants' && last === undefined) {
+    onlyWith(query, ['key']);
+    return { get: () => view.fleet.tenants(keysOf(query)) };
   }
   if (first === 'tenants' && key !== undefined && more.length === 0) {
     if (last === undefined) {
@@ -145,7 +153,7 @@ async function resourceAt(view, segments, query, { headers }) {
   throw new Refusal(
     404,
     'NOT_FOUND',
-    'there is nothing at this address: there are /host, /fleet, /tenants, /tenants/<key>, /tenants/<key>/logs, /logs, /events',
+    'there is nothing at this address: there are /host, /fleet, /fleet/tenants, /tenants, /tenants/<key>, /tenants/<key>/logs, /logs, /events',
   );
 
   /** @param {URLSearchParams} asked @returns {Promise<Resource>} */

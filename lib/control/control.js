@@ -107,9 +107,11 @@ export function createControl(options) {
     stopListening();
     await files?.flush();
     core.controls.delete(close);
+    if (core.drainHost === view.drain) core.drainHost = undefined;
   }
 
   core.controls.add(close);
+  core.drainHost = view.drain;
   const listening = open();
   listening.catch(() => close());
 

@@ -1,4 +1,5 @@
 /** One tenant as operators see it. */
+import { stateOf } from '../observe/operator-states.js';
 import { inTerms } from './terms.js';
 import { Traffic } from './traffic.js';
 import { isNearlyFull, isServing, openReplacement, problemOf } from './words.js';
@@ -40,32 +41,12 @@ const unknown = (key) => ({
   isolation: null,
 });
 
-/** @type {Record<import('../../index.js').TenantState, State>} */
-const STATES = {
-  queued: 'starting',
-  spawning: 'starting',
-  ready: 'running',
-  asleep: 'asleep',
-  stopping: 'stopping',
-  stuck: 'stopping',
-  'backing-off': 'backing-off',
-  failed: 'failed',
-  stopped: 'stopped',
-  checkpointed: 'stopped',
-};
-
 /** The order of problems: what needs somebody comes first. @type {Record<State, number>} */
 const RANKS = {
   ...{ failed: 0, 'backing-off': 1, starting: 4, stopping: 5, running: 6, asleep: 7, stopped: 8 },
 };
 const RANK_NEARLY_FULL = 2;
 const RANK_TROUBLED = 3;
-
-/** @param {TenantStatus} status @returns {State} */
-function stateOf({ state, attempt, lastExit }) {
-  const hasFailed = attempt > 0 || lastExit?.reason === 'crashed';
-  return state === 'stopped' && hasFailed ? 'failed' : STATES[state];
-}
 
 /** Fields that make a tenant another one when they change; the rest follows from them. */
 const TOLD = /** @type {const} */ ([

@@ -1,5 +1,6 @@
 /** All that a control knows and can do, for the API: in one object. */
 import { isKey, isKnownDirectory } from './directories.js';
+import { createFleetView } from './fleet.js';
 import { closeGateway, countBrokenOff, GRACE_MS, passOn } from './last-requests.js';
 import { Refusal, refusalOf } from './refusal.js';
 import { inTerms } from './terms.js';
@@ -74,6 +75,21 @@ export function createView(given) {
   }
 
   /**
+   * Ends the host's work in order. Returns at once.
+   * @param {string} [from] the host of the fleet that asks for it
+   */
+  function beginToDrain(from) {
+    if (isDraining) return;
+    isDraining = true;
+    if (from !== undefined) events.add('host', null, `drains, as host ${from} asks`);
+    drain().then(drained.resolve, (error) => {
+      // Processes that could not be stopped are still tracked, and it may be tried again.
+      isDraining = false;
+      events.add('host', null, `could not end: ${error.message}`, { code: error.code });
+    });
+  }
+
+  /**
    * Ends a tenant once its open requests are over, or their time is up. Returns how many were broken
    * off then. Who waits for its start is answered first.
    * @param {{ key: string, state: string }} tenant
@@ -108,12 +124,7 @@ export function createView(given) {
       const now = host();
       return isDraining ? { ...now, runtime: { ...now.runtime, draining: true } } : now;
     },
-    /** The fleet that this host is in, as it sees it. */
-    fleet() {
-      const { fleet } = core;
-      if (fleet === undefined) throw new Refusal(404, 'NO_FLEET', 'this host is in no fleet');
-      return { at: Date.now(), host: fleet.id, hosts: fleet.hosts() };
-    },
+    fleet: createFleetView(core, beginToDrain),
     drained: /** @type {Promise<{ brokenOff: number }>} */ (drained.promise),
     requireTenant,
     /** Ends each stream that is open. @type {Set<() => void>} */
@@ -143,16 +154,7 @@ export function createView(given) {
       await board.fresh();
       return board.tenant(key) ?? null;
     },
-    /** Ends the host's work in order. Returns at once. */
-    drain() {
-      if (isDraining) return;
-      isDraining = true;
-      drain().then(drained.resolve, (error) => {
-        // Processes that could not be stopped are still tracked, and it may be tried again.
-        isDraining = false;
-        events.add('host', null, `could not end: ${error.message}`, { code: error.code });
-      });
-    },
+    drain: beginToDrain,
   };
 }
 

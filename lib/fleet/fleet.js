@@ -1,6 +1,7 @@
 /** `createFleet`: the public object of a host's part in a fleet. */
 import { assertKey } from '../checks.js';
 import { cannotListen, isRuntimeError, notPlaced } from '../errors.js';
+import { createAnswers } from './operators.js';
 import { readOptions } from './options.js';
 
 /** @typedef {import('../../fleet.js').Fleet} Fleet */
@@ -26,14 +27,23 @@ export function createFleet(options) {
   const joined = withResolvers();
   const closed = withResolvers();
   const drained = withResolvers();
-  /** Calls of `ensure` that wait, by ticket. @type {Map<number, ReturnType<typeof withResolvers>>} */
+  /** Calls of `ensure` and questions that wait, by ticket. @type {Map<number, ReturnType<typeof withResolvers>>} */
   const asked = new Map();
   let tickets = 0;
   let isClosing = false;
   let isDraining = false;
   // For starts that requests lead to: what only JavaScript knows of the host is handed down.
   core.handDown?.();
-  core.fleet = { id: settings.native.host.id, where, hosts, drain, close };
+  const { id } = settings.native.host;
+  core.fleet = { id, where, hosts, claims, ask, drain, close };
+  const answer = createAnswers({
+    runtime,
+    drain(from) {
+      tell({ kind: 'drain-asked', host: from, at: Date.now() });
+      if (core.drainHost === undefined) void drain();
+      else core.drainHost(from);
+    },
+  });
   /** @type {any} */
   let native;
   try {
@@ -62,6 +72,12 @@ export function createFleet(options) {
         return takeAsked(ticket)?.resolve(notice.place);
       case 'notPlaced':
         return takeAsked(ticket)?.reject(notPlaced(notice.key, notice.why, notice.retryAfterMs));
+      case 'asked':
+        return native.reply(ticket, answer(notice.question, notice.host));
+      case 'answered':
+        return takeAsked(ticket)?.resolve(notice.text);
+      case 'notAnswered':
+        return takeAsked(ticket)?.reject(new Error(notice.problem));
       case 'drained':
         return drained.resolve();
       case 'closed':
@@ -101,11 +117,30 @@ export function createFleet(options) {
   /** @param {string} key @returns {Promise<Placed>} */
   function place(key) {
     if (isClosing) return Promise.reject(notPlaced(key, 'closing', 0));
+    return answerTo((ticket) => native.ensure(ticket, key));
+  }
+
+  /** @param {(ticket: number) => void} begin @returns {Promise<any>} */
+  function answerTo(begin) {
     const waiting = withResolvers();
     tickets += 1;
     asked.set(tickets, waiting);
-    native.ensure(tickets, key);
+    begin(tickets);
     return waiting.promise;
+  }
+
+  /**
+   * Asks a host of the fleet, which may be this one, what `operators.js` has the answers to.
+   * @param {string} host
+   * @param {string} question
+   * @returns {Promise<any>}
+   */
+  async function ask(host, question) {
+    const text =
+      host === id
+        ? answer(question, id)
+        : await answerTo((ticket) => native.ask(ticket, host, question));
+    return JSON.parse(text);
   }
 
   /** @param {string} key */
@@ -132,6 +167,11 @@ export function createFleet(options) {
   /** @returns {import('../../fleet.js').FleetHost[]} */
   function hosts() {
     return native?.hosts() ?? [];
+  }
+
+  /** @param {readonly string[]} keys none: all of them */
+  function claims(keys) {
+    return native?.claims(keys) ?? [];
   }
 
   /** @returns {Promise<void>} */

@@ -3,7 +3,8 @@
 
 use super::local::Local;
 use super::notices::{NativeFleetEvent, NativeFleetNotice, NativePlace, Notices};
-use super::object::{NativeHost, NativeOwner};
+use super::object::{NativeClaim, NativeHost, NativeOwner};
+use super::operators::Operators;
 use super::peers::{Peers, authority_of};
 use super::settings::{Settings, Trust};
 use super::side::{Side, Slot};
@@ -27,7 +28,9 @@ type Door = Gateway<Tenants, NoHooks>;
 
 /// One member of JavaScript's, from `createFleet` until the notice `closed`.
 pub struct Membership {
-    notices: Notices,
+    notices: Arc<Notices>,
+    /// Questions of other hosts, for JavaScript.
+    pub operators: Arc<Operators>,
     /// Until it listens for other hosts there is none.
     opened: OnceLock<Opened>,
     /// What was asked before that.
@@ -54,8 +57,10 @@ impl Membership {
         slot: Arc<Slot>,
         notices: Notices,
     ) -> Arc<Membership> {
+        let notices = Arc::new(notices);
+        let operators = Arc::new(Operators::new(notices.clone()));
         let (opened, early) = (OnceLock::new(), Mutex::default());
-        let membership = Arc::new(Membership { notices, opened, early });
+        let membership = Arc::new(Membership { notices, operators, opened, early });
         let starting = membership.clone();
         // A name may have to be looked up for the listener.
         let start = move || {
@@ -88,7 +93,8 @@ impl Membership {
         let on_event = Box::new(move |event| told.tell(event));
         let member = Member::open(config, store, local, peers.clone(), on_event);
         let member = member.map_err(|error| Problem::from(error.to_string()))?;
-        let side = Arc::new(Side { member: member.clone(), peers, address });
+        let operators = self.operators.clone();
+        let side = Arc::new(Side { member: member.clone(), peers, operators, address });
         slot.set(side.clone());
         let early = {
             let mut early = self.early();
@@ -162,6 +168,44 @@ impl Membership {
     pub fn hosts(&self) -> Vec<NativeHost> {
         let hosts = self.opened.get().map(|opened| opened.side.member.hosts());
         hosts.unwrap_or_default().into_iter().map(NativeHost::of).collect()
+    }
+
+    /// Whose these keys are, or all keys if none is named.
+    pub fn claims(&self, keys: Vec<String>) -> Vec<NativeClaim> {
+        let keys: Vec<_> = keys.into_iter().map(Arc::from).collect();
+        let claims = self.opened.get().map(|opened| opened.side.member.claims(&keys));
+        claims.unwrap_or_default().into_iter().map(NativeClaim::of).collect()
+    }
+
+    /// Asks another host for an operator. The notice `answered` or `notAnswered` follows.
+    pub fn ask(self: &Arc<Self>, ticket: f64, host: String, question: String) {
+        let membership = self.clone();
+        let told = move |answer: Result<String, String>| {
+            let ticket = Some(ticket);
+            membership.notices.tell(match answer {
+                Ok(text) => NativeFleetNotice {
+                    ticket,
+                    text: Some(text),
+                    ..NativeFleetNotice::of("answered")
+                },
+                Err(problem) => NativeFleetNotice {
+                    ticket,
+                    problem: Some(problem),
+                    ..NativeFleetNotice::of("notAnswered")
+                },
+            });
+        };
+        let Some(Opened { side, .. }) = self.opened.get() else {
+            return told(Err("this host has not joined yet".to_owned()));
+        };
+        let known = side.member.hosts().into_iter().find(|known| *known.id == *host);
+        let Some(address) = known.map(|known| known.address).filter(|at| !at.is_empty()) else {
+            return told(Err("it is not there".to_owned()));
+        };
+        let peers = side.peers.clone();
+        side.member.spawn(async move {
+            told(peers.operator_question(&host, &address, &question).await);
+        });
     }
 
     /// The notice `drained` follows.

@@ -31,7 +31,7 @@ impl Notices {
 #[napi(object, object_from_js = false)]
 pub struct NativeFleetNotice {
     pub kind: String,
-    /// Of an `ensure`: which.
+    /// Of an `ensure`, or of a question: which.
     pub ticket: Option<f64>,
     pub key: Option<String>,
     pub place: Option<NativePlace>,
@@ -39,6 +39,12 @@ pub struct NativeFleetNotice {
     pub why: Option<String>,
     pub retry_after_ms: Option<f64>,
     pub event: Option<NativeFleetEvent>,
+    /// What another host asks.
+    pub question: Option<String>,
+    /// Which host that is.
+    pub host: Option<String>,
+    /// What another host has answered.
+    pub text: Option<String>,
     pub problem: Option<String>,
     pub code: Option<String>,
 }

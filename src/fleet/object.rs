@@ -1,7 +1,7 @@
 //! The functions of one member that `lib/fleet/` calls.
 
 use super::membership::Membership;
-use fleet::{HostIs, HostView};
+use fleet::{ClaimView, HostIs, HostView};
 use napi::Result;
 use napi::bindgen_prelude::{Env, FunctionCallContext, Object, ToNapiValue};
 use napi::sys::{napi_env, napi_value};
@@ -34,6 +34,22 @@ fn functions<'env>(env: &'env Env, membership: &Arc<Membership>) -> Result<Objec
         Ok(membership.owner_of(&key))
     })?;
     add.function("hosts", |membership, _| Ok(membership.hosts()))?;
+    add.function("claims", |membership, call| {
+        let (keys,) = call.args::<(Vec<String>,)>()?;
+        Ok(membership.claims(keys))
+    })?;
+    // A notice answers: `answered` or `notAnswered`, with the ticket.
+    add.function("ask", |membership, call| {
+        let (ticket, host, question) = call.args::<(f64, String, String)>()?;
+        membership.ask(ticket, host, question);
+        Ok(())
+    })?;
+    // The answer to a notice `asked`.
+    add.function("reply", |membership, call| {
+        let (ticket, text) = call.args::<(f64, Option<String>)>()?;
+        membership.operators.reply(ticket, text);
+        Ok(())
+    })?;
     // The notice `drained` follows.
     add.function("drain", |membership, _| {
         membership.drain();
@@ -75,6 +91,15 @@ pub struct NativeOwner {
     pub epoch: String,
 }
 
+/// Whose a key is; `is_void`: the host that has claimed it is gone.
+#[napi(object, object_from_js = false)]
+pub struct NativeClaim {
+    pub key: String,
+    pub host: String,
+    pub epoch: String,
+    pub is_void: bool,
+}
+
 /// A host of the fleet; `state` is `live`, `draining` or `gone`.
 #[napi(object, object_from_js = false)]
 pub struct NativeHost {
@@ -84,6 +109,13 @@ pub struct NativeHost {
     pub tenants: f64,
     pub weight: f64,
     pub zone: Option<String>,
+}
+
+impl NativeClaim {
+    pub fn of(ClaimView { key, host, epoch, is_void }: ClaimView) -> NativeClaim {
+        let (key, host, epoch) = (key.to_string(), host.to_string(), epoch.to_string());
+        NativeClaim { key, host, epoch, is_void }
+    }
 }
 
 impl NativeHost {

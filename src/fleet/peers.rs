@@ -21,6 +21,9 @@ const AVOIDED_MS: u64 = 2_000;
 /// How long a host may take to get a tenant ready that passes to it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long an operator waits for what a host says of itself.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(3);
+
 static NUMBERS: AtomicU64 = AtomicU64::new(FIRST_NUMBER);
 
 /// A host that can be reached.
@@ -123,6 +126,23 @@ impl Peers {
         known.avoided_since_ms.keys().map(|host| host.as_str().into()).collect()
     }
 
+    /// Asks the host something for an operator. Errors: why there is no answer.
+    pub async fn operator_question(
+        &self,
+        host: &str,
+        address: &str,
+        question: &str,
+    ) -> Result<String, String> {
+        let asking = async {
+            let reached = self.reach(host, address).await?;
+            let words = super::operators::question_to_text(question, &self.0.me);
+            let answer = peer::ask_at_length(reached.address, &reached.peer, &words).await;
+            answer.map_err(|error| error.to_string())
+        };
+        let answer = tokio::time::timeout(OPERATOR_PATIENCE, asking).await;
+        answer.unwrap_or_else(|_| Err("it does not answer".to_owned()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,5 +211,21 @@ mod tests {
         assert_ne!(second.number, first.number);
         assert_ne!(second.peer.credentials, first.peer.credentials);
         assert!(peers.known("eu-1", address).is_none());
+    }
+
+    #[tokio::test]
+    async fn an_operator_does_not_wait_for_a_host_that_says_nothing() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = silent.local_addr().expect("an address");
+        let peers = Peers::new("me", &Trust::Secret(b"a secret of a fleet".to_vec()));
+        let peers = peers.expect("a secret needs no certificate");
+        let asked = async |address: &str| peers.operator_question("eu-1", address, "states").await;
+        // The system takes the connection.
+        let answer = asked(&format!("http://{address}")).await;
+        assert_eq!(answer, Err("it does not answer".to_owned()));
+        drop(silent);
+        let refused = asked(&format!("http://{address}")).await.expect_err("nobody listens");
+        assert!(refused.contains("refused"), "{refused}");
+        assert_eq!(asked("eu-1").await, Err("not an address of a host".to_owned()));
     }
 }

@@ -1,5 +1,6 @@
 //! What gateways have to know of the fleet that their runtime is in.
 
+use super::operators::Operators;
 use super::peers::Peers;
 use member::Member;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub struct Side {
     pub member: Member,
     pub peers: Peers,
+    pub operators: Arc<Operators>,
     /// Where this host listens for others.
     pub address: String,
 }

@@ -1,6 +1,7 @@
 //! The tenants of a fleet, as a gateway knows tenants: those of this host, and those that another
 //! host's gateway has.
 
+use super::operators;
 use super::side::Side;
 use crate::gateway::tenants::{Local, SOON_MS, Tenant};
 use fleet::{Want, Where, Why};
@@ -153,6 +154,11 @@ impl Side {
 
     /// Answers another host's question.
     pub async fn asked(&self, local: &Local, question: &str, key: &str) -> Result<Reply, Refusal> {
+        if let Some((question, from)) = operators::question_from_text(question) {
+            let body = self.operators.asked(question, from).await;
+            let body = body.ok_or(Refusal::new(501, refusal::Why::Question))?;
+            return Ok(Reply { status: 200, fields: Vec::new(), body });
+        }
         let reply = match member::question_from_text(question, key) {
             Some((from, question)) => {
                 member::reply_to_text(self.member.asked(from, question).await)
@@ -162,7 +168,8 @@ impl Side {
             }
             None => return Err(Refusal::new(501, refusal::Why::Question)),
         };
-        Ok(Reply { status: 204, fields: vec![("absolute-reply".to_owned(), reply)] })
+        let fields = vec![("absolute-reply".to_owned(), reply)];
+        Ok(Reply { status: 204, fields, body: String::new() })
     }
 
     /// Who has the key, whose tenant is ready if this host has.

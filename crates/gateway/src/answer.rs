@@ -66,7 +66,7 @@ pub fn redirect(path: &str, query: Option<&str>) -> Response<AnswerBody> {
 
 /// The answer to another host's question.
 pub fn reply(reply: Reply) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::empty());
+    let mut response = Response::new(AnswerBody::full(Bytes::from(reply.body)));
     let status = StatusCode::from_u16(reply.status);
     *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.fields {

@@ -18,7 +18,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use asking::{REPLY, ask};
+pub use asking::{REPLY, ask, ask_at_length};
 pub use encryption::{Encryption, Identity, MutualPem};
 
 /// What the names of these fields begin with.

@@ -56,6 +56,8 @@ pub struct Reply {
     pub status: u16,
     /// Fields of its head.
     pub fields: Vec<(String, String)>,
+    /// What is too long for them.
+    pub body: String,
 }
 
 /// A tenant in use: one of this host, or one that is to be had from another host's gateway.

@@ -2,11 +2,11 @@
 
 use crate::drive::{Drive, Message};
 use crate::{Local, Peers, Routes};
-use fleet::{CallId, Config, Event, Fleet, HostView, Key, Question, Reply, Want, Where};
+use fleet::{CallId, ClaimView, Config, Event, Fleet, HostView, Key, Question, Reply, Want, Where};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::thread;
 use store::Store;
@@ -87,7 +87,16 @@ impl Member {
 
     /// The hosts that are known, by their ids.
     pub fn hosts(&self) -> Vec<HostView> {
-        self.shared.fleet.lock().unwrap_or_else(PoisonError::into_inner).hosts()
+        self.fleet().hosts()
+    }
+
+    /// Whose these keys are, or all keys if none is named.
+    pub fn claims(&self, keys: &[Key]) -> Vec<ClaimView> {
+        self.fleet().claims(keys)
+    }
+
+    fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        self.shared.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Resolves when this host has joined, which a store that does not answer puts off.

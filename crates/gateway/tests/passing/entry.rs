@@ -1,6 +1,8 @@
 use crate::hosts::*;
 use crate::support::*;
+use gateway::peer::{self, Peer};
 use gateway::{Gateway, NoHooks};
+use http::HeaderValue;
 
 fn host(backend: &Backend) -> (Host, Gateway<Host, NoHooks>) {
     let host = Host::with("shop", Place::Here(backend.address));
@@ -96,4 +98,24 @@ fn questions_are_for_the_host() {
     let asked = asked.map(|(question, key)| (question.to_owned(), key.to_owned()));
     assert_eq!(host.state().asked, asked);
     assert_eq!(backend.seen(), 0);
+}
+
+#[test]
+fn an_answer_may_be_too_long_for_a_field() {
+    let (_host, listener) = host(&Backend::start());
+    let address = address_of(&listener);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let ask = |question: &str, credentials: &'static str| {
+        let credentials = HeaderValue::from_static(credentials);
+        let peer = Peer { host: "b".to_owned(), credentials, encryption: None };
+        let answer = runtime.block_on(peer::ask_at_length(address, &peer, question));
+        answer.map_err(|error| error.to_string())
+    };
+    let answer = ask("states", "a 5e1f").expect("it is known");
+    assert_eq!(answer, "of many tenants ".repeat(100_000));
+    let unknown = ask("dance", "a 5e1f").expect_err("it is not known");
+    assert_eq!(unknown, "421 Misdirected Request was answered to dance");
+    let stranger = ask("states", "a 5e1e").expect_err("it is not of the fleet");
+    assert_eq!(stranger, "401 Unauthorized was answered to states");
 }

@@ -211,7 +211,11 @@ impl Tenants for Host {
         match question {
             "state" => {
                 let fields = vec![("absolute-state".to_owned(), "live".to_owned())];
-                Ok(Reply { status: 204, fields })
+                Ok(Reply { status: 204, fields, body: String::new() })
+            }
+            "states" => {
+                let body = "of many tenants ".repeat(100_000);
+                Ok(Reply { status: 200, fields: Vec::new(), body })
             }
             _ => Err(Refusal::elsewhere(Some(owner("c")))),
         }
