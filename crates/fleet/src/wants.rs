@@ -22,7 +22,7 @@ enum Verdict {
 impl Fleet {
     pub(crate) fn want(&mut self, call: CallId, key: Key, want: Want) {
         if self.is_leaving() {
-            return self.refuse(call, Why::Closing);
+            return self.want_of_one_that_leaves(call, &key, &want);
         }
         let waiter = Waiter { call, want };
         let Some(entry) = self.keys.get_mut(&key) else {
@@ -51,6 +51,18 @@ impl Fleet {
                 }
             }
             _ => entry.waiters.push(waiter),
+        }
+    }
+
+    /// What has passed to another host is served there: whoever asks here may not know that yet.
+    fn want_of_one_that_leaves(&mut self, call: CallId, key: &Key, want: &Want) {
+        let has_passed =
+            |held: &Held| *held.host != *self.config.id && self.picture.life(held) == Life::Lives;
+        let seen = self.picture.claim(key);
+        let place = seen.held().filter(|held| has_passed(held)).map(|held| self.there(want, held));
+        match place {
+            Some(Verdict::Answer(place)) => self.answer(call, place),
+            _ => self.refuse(call, Why::Closing),
         }
     }
 

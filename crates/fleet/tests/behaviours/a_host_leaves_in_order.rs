@@ -1,7 +1,7 @@
 //! A host that leaves takes its claims with it in portions that a store takes, and its record last.
 
-use crate::support::{Bed, text};
-use fleet::{Action, CallId, Event, Input, Where, Why};
+use crate::support::{Bed, key, text, why};
+use fleet::{Action, CallId, Event, Input, Local, Want, Where, Why};
 
 #[test]
 fn nothing_of_it_is_left() {
@@ -36,6 +36,23 @@ fn others_have_its_keys_at_once() {
     assert!(matches!(bed.want(other, "k"), Where::Here { .. }));
     let gone = Event::HostGone { host: format!("h{owner}").into() };
     assert!(bed.events(other).contains(&&gone));
+}
+
+#[test]
+fn what_it_has_passed_on_is_asked_for_at_its_new_host() {
+    let mut bed = Bed::new(2);
+    let owner = bed.claim("k");
+    let other = 1 - owner;
+    bed.tell(owner, Input::Tenant { key: key("k"), is: Local::Busy });
+    bed.tell(owner, Input::Drain { call: CallId(8) });
+    bed.tell(owner, Input::Close { call: CallId(9) });
+    // By a host that has not heard of it yet.
+    let want = Want { hops: 1, ..Want::default() };
+    let Where::There { host, epoch: Some(_), .. } = bed.want_how(owner, "k", want) else {
+        panic!("it is known where it is");
+    };
+    assert_eq!(*host, *format!("h{other}"));
+    assert_eq!(why(bed.want(owner, "another")), Some(Why::Closing));
 }
 
 #[test]
