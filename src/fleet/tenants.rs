@@ -51,7 +51,8 @@ impl Side {
     }
 
     /// Waits until it is known where the key is, and for its tenant if it is here. `missed`: where it
-    /// was looked for already.
+    /// was looked for already. What is asked of other hosts has a place in memory of its own, here and
+    /// in `place`: it takes kilobytes, and most calls ask nobody.
     pub async fn wake(
         &self,
         local: &Local,
@@ -79,7 +80,7 @@ impl Side {
                     return Err(Refusal::elsewhere(owner));
                 }
                 Where::There { host, address, .. } => {
-                    match self.peers.reach(&host, &address).await {
+                    match Box::pin(self.peers.reach(&host, &address)).await {
                         Ok(reached) => return Ok(Tenant::There(reached)),
                         Err(problem) => {
                             tracing::debug!(problem, host = &*host, "a host cannot be reached");
@@ -129,7 +130,8 @@ impl Side {
                 }
                 Where::There { host, address, .. } => {
                     let words = format!("{ENSURE} {}", routes.me);
-                    let reply = self.peers.question(&host, &address, &words, key).await;
+                    let question = self.peers.question(&host, &address, &words, key);
+                    let reply = Box::pin(question).await;
                     match reply.as_deref().map(Owner::parse) {
                         Some(Some(owner)) if *owner.host == *host => {
                             return Ok(Placed { is_here: false, owner });
@@ -199,4 +201,21 @@ fn refused(why: Why, retry_after_ms: u64) -> Refusal {
         Why::NewerVersion | Why::Unsettled => refusal::Why::Moving,
     };
     Refusal::new(503, why).retry_after(retry_after_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of<F: Future>(_: impl Fn(&'static Side, &'static str) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each is a task that is made where the pool makes what it keeps of the tenant: what such tasks
+    /// leave behind is lost between that.
+    #[test]
+    fn a_call_for_a_key_takes_no_kilobytes() {
+        let bytes = bytes_of(Side::place);
+        assert!(bytes <= 1_024, "{bytes} bytes");
+    }
 }

@@ -49,8 +49,7 @@ impl Fleet {
 
     /// Keys may be claimed again.
     pub(crate) fn claim_what_waits(&mut self) {
-        let waits = |stage: &Stage| matches!(stage, Stage::Claiming(Claiming { order: None, .. }));
-        let waiting = self.keys.iter().filter(|(_, entry)| waits(&entry.stage));
+        let waiting = self.keys.claiming().filter(|(_, claiming)| claiming.order.is_none());
         let waiting: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
         for key in waiting {
             self.keys.set_timer(&key, None);

@@ -14,6 +14,8 @@ use crate::taking::Taking;
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     entries: BTreeMap<Key, Entry>,
+    /// Those that are being claimed: few, and looked through at each change in the fleet.
+    claiming: BTreeSet<Key>,
     timers: BTreeSet<(u64, Key)>,
     counts: Counts,
 }
@@ -139,6 +141,14 @@ impl Keys {
         self.entries.iter()
     }
 
+    /// Those that are being claimed.
+    pub fn claiming(&self) -> impl Iterator<Item = (&Key, &Claiming)> {
+        self.claiming.iter().filter_map(|key| match self.stage(key) {
+            Some(Stage::Claiming(claiming)) => Some((key, claiming)),
+            _ => None,
+        })
+    }
+
     pub fn counts(&self) -> Counts {
         self.counts
     }
@@ -158,6 +168,10 @@ impl Keys {
     pub fn set(&mut self, key: &Key, stage: Stage) -> &mut Entry {
         self.set_timer(key, None);
         self.counts.add(Counts::of(&stage));
+        match stage {
+            Stage::Claiming(_) => self.claiming.insert(key.clone()),
+            _ => self.claiming.remove(key),
+        };
         if !self.entries.contains_key(key) {
             let entry = Entry { stage, waiters: Vec::new(), timer_ms: None };
             return self.entries.entry(key.clone()).or_insert(entry);
@@ -171,6 +185,7 @@ impl Keys {
     /// Nothing is going on with the key any more. Returns who still waits for it.
     pub fn remove(&mut self, key: &str) -> Vec<Waiter> {
         self.set_timer(key, None);
+        self.claiming.remove(key);
         let Some(entry) = self.entries.remove(key) else { return Vec::new() };
         self.counts.subtract(Counts::of(&entry.stage));
         entry.waiters
@@ -204,6 +219,11 @@ impl Keys {
         self.entries.values().for_each(|entry| counts.add(Counts::of(&entry.stage)));
         if counts != self.counts {
             return Err(format!("{counts:?} of keys, and {:?} are counted", self.counts));
+        }
+        let is_claimed = |entry: &Entry| matches!(entry.stage, Stage::Claiming(_));
+        let claiming = self.entries.iter().filter(|(_, entry)| is_claimed(entry));
+        if !claiming.map(|(key, _)| key).eq(&self.claiming) {
+            return Err(format!("{:?} are listed as being claimed", self.claiming));
         }
         let timer = |(key, entry): (&Key, &Entry)| Some((entry.timer_ms?, key.clone()));
         let timers: BTreeSet<_> = self.entries.iter().filter_map(timer).collect();

@@ -145,7 +145,8 @@ impl Endpoint {
                 return Ok(resting);
             }
         }
-        Connection::open(&self.host, self.port, self.tls.as_ref()).await
+        // Kilobytes, of which the requests that find one that rests have no need.
+        Box::pin(Connection::open(&self.host, self.port, self.tls.as_ref())).await
     }
 
     fn rest(&self, connection: Connection) {
