@@ -5,6 +5,7 @@ import { describeMachine, machineInWords } from './lib/machine.ts';
 import { goalsInWords, markdown, type Measured, progress, table } from './lib/report.ts';
 import type { Sample, Scenario } from './lib/scenario.ts';
 import { bundleForNode, runWorker } from './lib/workers.ts';
+import { FLEET_NAMES } from './fleet/names.ts';
 import { runInstructions } from './instructions/run.ts';
 import { readArguments, wrongUse } from '../scripts/lib/arguments.mjs';
 import { scenarios } from './scenarios.ts';
@@ -31,6 +32,7 @@ const { values: options, words: names } = readArguments({
       'command',
       'survival',
       'density',
+      ...FLEET_NAMES,
     ],
   },
   maxWords: Infinity,
@@ -51,6 +53,9 @@ if (names.includes('instructions')) {
 } else if (names.includes('density')) {
   const { runDensity } = await import('./density/run.ts');
   process.exitCode = await runDensity();
+} else if (names.some((name) => FLEET_NAMES.includes(name))) {
+  const { runFleet } = await import('./fleet/run.ts');
+  process.exitCode = await runFleet(names);
 } else {
   await measure(chosenScenarios());
 }
@@ -152,5 +157,7 @@ ${list.join('\n')}
   ${'instructions'.padEnd(24)} instructions of the pool's hot operations, against their budgets (--update sets these)
   ${'dashboard'.padEnd(24)} the operator's page with 1,000 tenants, in Chromium
   ${'density'.padEnd(24)} idle tenants kept running, asleep and stopped: how many fit, how long a request waits
+  ${'fleet'.padEnd(24)} hosts that are killed or drained, a store that is gone, and what a fleet costs (root only);
+  ${''.padEnd(24)} one row of it: ${FLEET_NAMES.slice(1).join(', ')}
   ${'command'.padEnd(24)} serve until the first answer, ps with 1,000 tenants, the page's weight`;
 }

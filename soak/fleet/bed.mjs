@@ -57,8 +57,12 @@ export class Bed {
     etcd.members.forEach((member, index) => this.members.set(machine(index), member));
   }
 
-  /** @param {string} name */
-  startHost(name) {
+  /**
+   * @param {string} name
+   * @param {{ weight?: number; endpoints?: undefined; pretends?: boolean }} [more] without endpoints
+   * it is in no fleet; one that pretends has tenants that are no processes
+   */
+  startHost(name, more) {
     const settings = {
       id: name,
       address: this.network.addressOf(name),
@@ -67,8 +71,9 @@ export class Bed {
       endpoints: this.#etcd?.endpoints,
       leaseMs: this.size.leaseMs,
       secret: 'a secret that all hosts of the bed share',
+      ...more,
     };
-    const engine = this.size.engine === 'bun' ? bun : process.execPath;
+    const engine = this.size.engine === 'bun' ? bun : 'node';
     const command = [...this.network.on(name), engine, here('host.mjs'), JSON.stringify(settings)];
     // Tenants' own start scripts say `bun`.
     const path = [dirname(bun), process.env.PATH].join(':');
@@ -77,17 +82,21 @@ export class Bed {
     return program;
   }
 
-  /** Visitors until their stdin ends. @param {number} perSecond @param {string} seed */
-  startVisitors(perSecond, seed) {
-    const gateways = this.hostNames.map((name) => this.network.addressOf(name));
-    const settings = { gateways, keys: this.keys, perSecond, seed };
-    const command = [
-      ...this.network.onLab,
-      process.execPath,
-      here('client.mjs'),
-      JSON.stringify(settings),
-    ];
-    return new Program(command);
+  /**
+   * Visitors until their stdin ends.
+   *
+   * @param {number} perSecond
+   * @param {string} seed
+   * @param {{ keys?: string[]; through?: string[] }} [which] keys, and names of the hosts that are asked
+   */
+  startVisitors(perSecond, seed, { keys = this.keys, through = this.hostNames } = {}) {
+    const gateways = through.map((name) => this.network.addressOf(name));
+    return this.startInLab(here('client.mjs'), { gateways, keys, perSecond, seed });
+  }
+
+  /** A program for Node that reaches every machine. @param {string} file @param {object} settings */
+  startInLab(file, settings) {
+    return new Program([...this.network.onLab, 'node', file, JSON.stringify(settings)]);
   }
 
   /** What the tenants have written. */
@@ -112,5 +121,31 @@ export class Bed {
     await killAll();
     this.network.close();
     rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Does work in a bed with a store, and takes the bed away, also when this script is interrupted:
+ * namespaces and programs would outlive it.
+ *
+ * @template T
+ * @param {ConstructorParameters<typeof Bed>[0]} size
+ * @param {(bed: Bed) => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function withBed(size, work) {
+  const bed = new Bed(size);
+  const interrupted = () => void bed.close().finally(() => process.exit(1));
+  const signals = /** @type {const} */ (['SIGINT', 'SIGTERM']);
+  for (const signal of signals) process.once(signal, interrupted);
+  try {
+    await bed.startStore();
+    return await work(bed);
+  } catch (error) {
+    for (const [name, { complaints }] of bed.hosts) if (complaints) console.log(name, complaints);
+    throw error;
+  } finally {
+    for (const signal of signals) process.off(signal, interrupted);
+    await bed.close();
   }
 }

@@ -36,8 +36,10 @@ function visit() {
       answer.on('data', (piece) => (text += piece));
       answer.on('error', (error) => over({ failed: error.message }));
       answer.on('end', () => {
-        if (answer.statusCode !== 200)
-          return over({ status: answer.statusCode, why: text.slice(0, 300) });
+        if (answer.statusCode !== 200) {
+          const retryAfter = answer.headers['retry-after'];
+          return over({ status: answer.statusCode, retryAfter, why: text.slice(0, 300) });
+        }
         try {
           const said = JSON.parse(text);
           const isWhole = said.key === key && (!isPost || said.body === 2_000);

@@ -50,9 +50,28 @@ export class Program {
     this.process.kill(name);
   }
 
-  /** Waits for the next line, or one before, that fits. @param {(told: any) => boolean} fits */
-  async until(fits) {
-    const before = this.told.find(fits);
+  /**
+   * Says a line to a host, and waits for what is answered to it.
+   *
+   * @param {string} order
+   */
+  async order(order) {
+    const from = this.told.length;
+    this.say(order);
+    const [word] = order.split(' ');
+    const answer = await this.until((told) => told.order === word, from);
+    if (answer.kind === 'failed') throw new Error(`${order}: ${answer.message}`);
+    return answer.result;
+  }
+
+  /**
+   * Waits for the next line, or one before, that fits.
+   *
+   * @param {(told: any) => boolean} fits
+   * @param {number} [from] lines before this one do not count
+   */
+  async until(fits, from = 0) {
+    const before = this.told.slice(from).find(fits);
     if (before !== undefined) return before;
     return new Promise((resolve, reject) => {
       const listener = (/** @type {any} */ told) => {

@@ -17,6 +17,7 @@
  * @property {number} [status]
  * @property {number} [epoch]
  * @property {boolean} [isWhole]
+ * @property {string} [retryAfter] of a refusal
  * @property {string} [failed]
  */
 
