@@ -21,7 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use store::Etcd;
 
-/// Requests of other hosts that are under way when this one has left have so long to end.
+/// Requests of other hosts that are under way when this one has left have so long to end, and those
+/// of this one to a host that is gone.
 const GRACE: Duration = Duration::from_secs(5);
 /// The gateway for other hosts.
 type Door = Gateway<Tenants, NoHooks>;
@@ -80,8 +81,8 @@ impl Membership {
         tenants: LocalTenants,
         slot: &Arc<Slot>,
     ) -> Result<(), Problem> {
-        let Settings { member: config, store, drain, trust } = settings;
-        let peers = Peers::new(&config.id, &trust).map_err(Problem::from)?;
+        let Settings { member: config, store, patience, drain, trust } = settings;
+        let peers = Peers::new(&config.id, &trust, patience).map_err(Problem::from)?;
         let store = Etcd::new(store).map_err(|error| Problem::from(error.to_string()))?;
         let driver = tenants.driver.clone();
         let gateway = door(&config, &trust)?;
@@ -89,8 +90,13 @@ impl Membership {
         let tenants = Tenants::new(Arc::new(tenants), slot.clone(), From::Hosts);
         let door = Gateway::start(gateway, tenants, NoHooks)?;
         let local = Local::new(&driver, drain);
-        let told = self.clone();
-        let on_event = Box::new(move |event| told.tell(event));
+        let (told, known) = (self.clone(), peers.clone());
+        let on_event = Box::new(move |event| {
+            if let Event::HostGone { host } = &event {
+                tokio::spawn(known.gone(host, GRACE));
+            }
+            told.tell(event);
+        });
         let member = Member::open(config, store, local, peers.clone(), on_event);
         let member = member.map_err(|error| Problem::from(error.to_string()))?;
         let operators = self.operators.clone();

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Runs of tenants are counted from 1; those of hosts from here.
 const FIRST_NUMBER: u64 = 1 << 63;
@@ -33,6 +34,20 @@ pub struct Reached {
     pub address: SocketAddr,
     /// Its own, and that of no run.
     pub number: u64,
+    gone: Arc<watch::Sender<bool>>,
+}
+
+impl Reached {
+    /// Resolves when the host is gone, and nothing more is to be waited for from it.
+    pub fn gone(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut gone = self.gone.subscribe();
+        async move {
+            // The sender lives as long as somebody has reached the host, or may.
+            if gone.wait_for(|is_gone| *is_gone).await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
 }
 
 /// The other hosts. Its clones are one.
@@ -42,6 +57,8 @@ pub struct Peers(Arc<Shared>);
 struct Shared {
     me: String,
     proof: Proof,
+    /// How long they may give no sign of life while something is asked of them.
+    patience: Duration,
     known: Mutex<Known>,
 }
 
@@ -55,13 +72,15 @@ enum Proof {
 struct Known {
     /// By where they say that they listen.
     reached: HashMap<String, Reached>,
+    /// By their ids: what is told to those who wait for them when they are gone.
+    gone: HashMap<String, Arc<watch::Sender<bool>>>,
     /// By their ids: when they could not be reached last.
     avoided_since_ms: HashMap<String, u64>,
 }
 
 impl Peers {
     /// Errors: what is wrong with the certificates.
-    pub fn new(me: &str, trust: &Trust) -> Result<Peers, String> {
+    pub fn new(me: &str, trust: &Trust, patience: Duration) -> Result<Peers, String> {
         let proof = match trust {
             Trust::Secret(secret) => Proof::Secret(secret.clone()),
             Trust::Tls(_) => {
@@ -70,7 +89,7 @@ impl Peers {
             }
         };
         let (me, known) = (me.to_owned(), Mutex::default());
-        Ok(Peers(Arc::new(Shared { me, proof, known })))
+        Ok(Peers(Arc::new(Shared { me, proof, patience, known })))
     }
 
     /// The host, if it has been reached before.
@@ -91,8 +110,10 @@ impl Peers {
         let socket = found.next().ok_or("the name has no address")?;
         let peer = Arc::new(self.peer(host, authority)?);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let reached = Reached { peer, address: socket, number };
-        self.lock().reached.insert(address.to_owned(), reached.clone());
+        let mut known = self.lock();
+        let gone = known.gone.entry(host.to_owned()).or_default().clone();
+        let reached = Reached { peer, address: socket, number, gone };
+        known.reached.insert(address.to_owned(), reached.clone());
         Ok(reached)
     }
 
@@ -108,7 +129,8 @@ impl Peers {
         };
         let credentials = HeaderValue::try_from(format!("{me} {proof}"));
         let credentials = credentials.map_err(|error| error.to_string())?;
-        Ok(Peer { host: host.to_owned(), credentials, encryption })
+        let (host, patience) = (host.to_owned(), self.0.patience);
+        Ok(Peer { host, credentials, encryption, patience })
     }
 
     /// The host could not be reached just now. Where it is is looked up again.
@@ -116,6 +138,20 @@ impl Peers {
         let mut known = self.lock();
         known.avoided_since_ms.insert(host.to_owned(), since_boot_ms());
         known.reached.retain(|_, reached| reached.peer.host != host);
+    }
+
+    /// The host is gone. One that has left may still send the end of what it has begun, for `grace`;
+    /// one that stands still keeps its connections, and nobody is to wait for it any longer.
+    pub fn gone(&self, host: &str, grace: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let mut known = self.lock();
+        known.reached.retain(|_, reached| reached.peer.host != host);
+        let waiting = known.gone.remove(host);
+        async move {
+            if let Some(waiting) = waiting {
+                tokio::time::sleep(grace).await;
+                waiting.send_replace(true);
+            }
+        }
     }
 
     /// Hosts that could not be reached just now.
@@ -199,10 +235,40 @@ pub fn authority_of(address: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    fn peers() -> Peers {
+        let trust = Trust::Secret(b"a secret of a fleet".to_vec());
+        Peers::new("me", &trust, PATIENCE).expect("a secret needs no certificate")
+    }
+
+    async fn is_gone(reached: &Reached) -> bool {
+        tokio::select! {
+            biased;
+            () = reached.gone() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_host_that_is_gone_is_told() {
+        let (peers, address) = (peers(), "http://127.0.0.1:7070");
+        let reached = peers.reach("eu-1", address).await.expect("an address");
+        let other = peers.reach("eu-2", "http://127.0.0.1:7071").await.expect("an address");
+        // Where it is is looked up again; who waits for it waits on.
+        peers.avoid("eu-1");
+        assert!(!is_gone(&reached).await);
+        let later = peers.gone("eu-1", Duration::ZERO);
+        assert!(peers.known("eu-1", address).is_none());
+        // It may still send what it has begun.
+        assert!(!is_gone(&reached).await);
+        later.await;
+        assert!(is_gone(&reached).await);
+        let back = peers.reach("eu-1", address).await.expect("an address");
+        assert!(!is_gone(&back).await && !is_gone(&other).await);
+    }
+
     #[tokio::test]
     async fn a_host_that_comes_to_the_address_of_another_is_shown_its_own_proof() {
-        let peers = Peers::new("me", &Trust::Secret(b"a secret of a fleet".to_vec()));
-        let peers = peers.expect("a secret needs no certificate");
+        let peers = peers();
         let address = "http://127.0.0.1:7070";
         let first = peers.reach("eu-1", address).await.expect("an address");
         assert_eq!(peers.reach("eu-1", address).await.expect("known").number, first.number);

@@ -50,6 +50,8 @@ pub struct NativeFleetTls {
 pub struct Settings {
     pub member: Config,
     pub store: store::etcd::Settings,
+    /// How long another host may give no sign of life while something is asked of it.
+    pub patience: Duration,
     /// How long uses of a key that passes to another host may go on.
     pub drain: Duration,
     pub trust: Trust,
@@ -68,6 +70,11 @@ const KEEP_MS: u64 = 600_000;
 const RESERVE_MS: u64 = 60_000;
 /// A start takes a core or so: more at once would be ready later.
 const MOVES_AT_ONCE: usize = 4;
+/// A host counts as cut off, for what is asked of it, when it has given no sign of life for half a
+/// lease: not sooner than after two questions that a network may have lost, and not later where a long
+/// lease is to outlive an outage of the store.
+const LEAST_PATIENCE_MS: u64 = 2_500;
+const MOST_PATIENCE_MS: u64 = 5_000;
 const REBALANCE_EVERY_MS: u64 = 10_000;
 
 impl NativeFleet {
@@ -90,6 +97,9 @@ impl NativeFleet {
         Settings {
             store: self.store.settings(lease_ms),
             member,
+            patience: Duration::from_millis(
+                (lease_ms / 2).clamp(LEAST_PATIENCE_MS, MOST_PATIENCE_MS),
+            ),
             drain: Duration::from_secs_f64(self.drain_ms.max(0.0) / 1_000.0),
             trust: self.tls.map_or(Trust::Secret(secret), Trust::Tls),
         }

@@ -147,14 +147,13 @@ impl tenants::InUse for Tenant {
 
     fn revoked(&self) -> impl Future<Output = ()> + Send + 'static {
         let revoked = match self {
-            Tenant::Alone(tenant) | Tenant::Here(tenant, _) => Some(tenant.revoked()),
-            Tenant::There(_) => None,
+            Tenant::Alone(tenant) | Tenant::Here(tenant, _) => Ok(tenant.revoked()),
+            Tenant::There(reached) => Err(reached.gone()),
         };
         async move {
             match revoked {
-                Some(revoked) => revoked.await,
-                // A host that is gone is found out by its connection.
-                None => std::future::pending().await,
+                Ok(tenant) => tenant.await,
+                Err(host) => host.await,
             }
         }
     }

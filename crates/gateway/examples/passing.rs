@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const TOKEN: &str = "5e1f5e1f5e1f5e1f5e1f5e1f5e1f5e1f5e1f5e1f5e1f5e1f5e1f5e1f5e1f5e1f";
+const PATIENCE: Duration = Duration::from_secs(5);
 const CLIENTS: usize = 8;
 const ROUNDS: usize = 5;
 const ANSWER: &[u8] =
@@ -175,7 +176,7 @@ fn main() {
     let (_near, near) = start(Routing::Rule(Route::Path), Host(tenant, None));
     let (_owner, owner) = start(Routing::Peers(Entry::Token(TOKEN.to_owned())), Host(tenant, None));
     let credentials = HeaderValue::try_from(format!("eu-1 {TOKEN}")).expect("a value");
-    let peer = Peer { host: "eu-2".to_owned(), credentials, encryption: None };
+    let peer = Peer { host: "eu-2".to_owned(), credentials, encryption: None, patience: PATIENCE };
     let (_first, first) = start(Routing::Rule(Route::Path), Host(owner, Some(Arc::new(peer))));
     if way != "both" {
         // For a count of instructions.

@@ -5,6 +5,7 @@
 //! of a tenant's answer too before another host sees them, and the ones with an underscore are refused.
 
 mod asking;
+mod connecting;
 pub(crate) mod encryption;
 
 use crate::forward::AnswerBody;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use asking::{REPLY, ask, ask_at_length};
+pub(crate) use connecting::{CONNECT_TIMEOUT, bear};
 pub use encryption::{Encryption, Identity, MutualPem};
 
 /// What the names of these fields begin with.
@@ -68,6 +70,8 @@ pub struct Peer {
     pub credentials: HeaderValue,
     /// Encrypts the connections to it.
     pub encryption: Option<Encryption>,
+    /// It is cut off when it has given no sign of life for so long.
+    pub patience: Duration,
 }
 
 /// Who has a key, as a host says that has not got it.

@@ -1,10 +1,12 @@
 //! A socket to a tenant, or to the gateway of another host, encrypted or not.
 
+use crate::peer;
 use bytes::BytesMut;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::unconstrained;
@@ -87,6 +89,15 @@ impl Line {
             }
             return Poll::Ready(Ok(count));
         }
+    }
+
+    /// For how long nothing may be taken of what was sent.
+    pub fn bear(&self, patience: Duration) {
+        // Of a socket that has failed the next write tells.
+        let _ = match self {
+            Line::Plain(stream) => peer::bear(stream, patience),
+            Line::Tls(stream) => peer::bear(locked(stream).get_ref().0, patience),
+        };
     }
 
     /// Nothing has come, nor has the other end closed, as far as that is known.

@@ -37,8 +37,8 @@ impl Forwarder {
             let connected = match kept {
                 Some(upstream) => Ok(upstream),
                 None => {
-                    let patience = self.settings.body_idle;
-                    Upstream::connect_to_peer(tenant.address(), tenant.run(), &peer, patience).await
+                    let stall = self.settings.body_idle;
+                    Upstream::connect_to_peer(tenant.address(), tenant.run(), &peer, stall).await
                 }
             };
             let mut upstream = match connected {

@@ -12,10 +12,9 @@ use super::line::Line;
 use super::receiving::{Rest, take_head};
 use super::request_body::Source;
 use super::sending::{Cut, Framing, Sending};
-use crate::peer::Peer;
+use crate::peer::{self, Peer};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, response};
-use socket2::{SockRef, TcpKeepalive};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -28,11 +27,8 @@ use tokio::time::timeout;
 /// A tenant whose queue of connections is full does not answer: the kernel tries again after 1, 3
 /// and 7 seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A gateway takes connections at once, and within a data centre a lost packet is sent again after
-/// 200 ms: a host that has not answered by then is gone, and another one may have its tenants.
-const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// After so long without a word a host is asked whether it is still there.
-const PEER_VANISHED: Duration = Duration::from_secs(15);
+/// What a host's kernel has room for.
+const TAKEN_AT_ONCE_BYTES: u64 = 16 << 10;
 /// How much a tenant may send before the head of its answer is whole, interim ones (`100 Continue`)
 /// included: without an end they would keep a thread of the gateway busy for as long as it sends.
 const BEFORE_HEAD_BYTES_MAX: usize = 1 << 20;
@@ -56,6 +52,16 @@ pub(super) struct Upstream {
     rest: Rest,
     /// The last exchange leaves it fit for another one.
     is_kept: bool,
+    /// How long it waits for another host; none of a tenant's.
+    bearing: Option<Bearing>,
+}
+
+/// For how long another host may take nothing of what was sent to it.
+#[derive(Clone, Copy, Debug)]
+struct Bearing {
+    now: Duration,
+    /// While its tenant may be what takes nothing.
+    longest: Duration,
 }
 
 impl Upstream {
@@ -67,31 +73,25 @@ impl Upstream {
         Ok(Upstream::over(Line::Plain(stream), run))
     }
 
-    /// Connects to the gateway of another host. One that takes nothing for `patience` ends the
-    /// connection: a host that is cut off does not say so.
+    /// Connects to the gateway of another host. A tenant there may take nothing of what is sent to it
+    /// for `stall`.
     pub async fn connect_to_peer(
         address: SocketAddr,
         run: u64,
         peer: &Peer,
-        patience: Duration,
+        stall: Duration,
     ) -> io::Result<Box<Upstream>> {
         let connecting = async {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            let keep_alive =
-                TcpKeepalive::new().with_time(PEER_VANISHED).with_interval(PEER_VANISHED / 3);
-            let socket = SockRef::from(&stream);
-            socket.set_tcp_keepalive(&keep_alive)?;
-            #[cfg(target_os = "linux")]
-            socket.set_tcp_user_timeout(Some(patience))?;
+            let stream = peer.connect(address).await?;
             io::Result::Ok(match &peer.encryption {
                 None => Line::Plain(stream),
                 Some(encryption) => Line::encrypted(encryption.begin(stream).await?),
             })
         };
-        let connected = timeout(PEER_CONNECT_TIMEOUT, connecting).await;
+        let connected = timeout(peer::CONNECT_TIMEOUT, connecting).await;
         let line = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        Ok(Upstream::over(line, run))
+        let bearing = Some(Bearing { now: peer.patience, longest: stall.max(peer.patience) });
+        Ok(Box::new(Upstream { bearing, ..*Upstream::over(line, run) }))
     }
 
     fn over(line: Line, run: u64) -> Box<Upstream> {
@@ -105,6 +105,7 @@ impl Upstream {
             answered_bytes: 0,
             rest: Rest::Nothing,
             is_kept: true,
+            bearing: None,
         })
     }
 
@@ -152,11 +153,23 @@ impl Upstream {
         peer: &Peer,
         body: Option<(Source, Framing)>,
     ) -> Result<response::Parts, ()> {
+        let framing = body.as_ref().map(|(_, framing)| *framing);
+        self.bear(is_taken_at_once(framing).then_some(peer.patience));
         self.begin(head, Some(peer), body);
         let is_for_head = head.method() == Method::HEAD;
         let mut searched = 0;
         poll_fn(|context| self.poll_head(is_for_head, &mut searched, &mut HeaderMap::new, context))
             .await
+    }
+
+    /// `None`: as long as it may be a tenant that takes nothing.
+    fn bear(&mut self, patience: Option<Duration>) {
+        let Some(bearing) = &mut self.bearing else { return };
+        let next = patience.unwrap_or(bearing.longest);
+        if next != bearing.now {
+            bearing.now = next;
+            self.line.bear(next);
+        }
     }
 
     fn begin(
@@ -267,8 +280,18 @@ impl Upstream {
 
     /// Takes the line after the tenant's agreement to another protocol, and what came after that.
     /// `None` while something of the request is sent.
-    pub fn into_line(self) -> Option<(Line, Bytes)> {
+    pub fn into_line(mut self) -> Option<(Line, Bytes)> {
+        self.bear(None);
         Some((Arc::into_inner(self.line)?, self.received.freeze()))
+    }
+}
+
+/// Whether a host takes such a body though its tenant reads nothing.
+fn is_taken_at_once(framing: Option<Framing>) -> bool {
+    match framing {
+        None => true,
+        Some(Framing::Length(bytes)) => bytes <= TAKEN_AT_ONCE_BYTES,
+        Some(Framing::Chunks) => false,
     }
 }
 
@@ -276,10 +299,41 @@ impl Upstream {
 mod tests {
     use super::*;
     use http::HeaderValue;
+    use socket2::SockRef;
     use socket2::{Domain, Socket, Type};
     use tokio::time::sleep;
 
     const PATIENCE: Duration = Duration::from_secs(1);
+    const STALL: Duration = Duration::from_secs(60);
+
+    fn peer() -> Peer {
+        let credentials = HeaderValue::from_static("a b");
+        Peer { host: "b".to_owned(), credentials, encryption: None, patience: PATIENCE }
+    }
+
+    /// The kernel ends the connection when nothing was taken for so long.
+    fn borne(line: &Line) -> Duration {
+        let Line::Plain(stream) = line else { panic!("it is not encrypted") };
+        SockRef::from(stream).tcp_user_timeout().expect("an option").expect("a time")
+    }
+
+    #[tokio::test]
+    async fn a_tenant_that_reads_slowly_is_not_taken_for_a_host_that_is_cut_off() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let connected = Upstream::connect_to_peer(address, 1, &peer(), STALL).await;
+        let mut upstream = connected.expect("a connection");
+        assert_eq!(borne(&upstream.line), PATIENCE);
+        upstream.bear(None);
+        assert_eq!(borne(&upstream.line), STALL);
+        upstream.bear(Some(PATIENCE));
+        assert_eq!(borne(&upstream.line), PATIENCE);
+        let (tunnel, _) = upstream.into_line().expect("nothing is sent");
+        assert_eq!(borne(&tunnel), STALL);
+        assert!(is_taken_at_once(None) && is_taken_at_once(Some(Framing::Length(500))));
+        assert!(!is_taken_at_once(Some(Framing::Length(1 << 20))));
+        assert!(!is_taken_at_once(Some(Framing::Chunks)));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_does_not_answer_is_given_up_after_a_second() {
@@ -289,12 +343,11 @@ mod tests {
         let address = socket.local_addr().ok().and_then(|at| at.as_socket()).expect("an address");
         // It has room for this one alone: the kernel drops what others say.
         let _taken = std::net::TcpStream::connect(address).expect("a connection");
-        let credentials = HeaderValue::from_static("a b");
-        let peer = Peer { host: "b".to_owned(), credentials, encryption: None };
+        let peer = peer();
         let now = || sleep(Duration::ZERO).deadline();
         let began = now();
-        let connected = Upstream::connect_to_peer(address, 1, &peer, PATIENCE).await;
+        let connected = Upstream::connect_to_peer(address, 1, &peer, STALL).await;
         assert_eq!(connected.map_err(|error| error.kind()).err(), Some(io::ErrorKind::TimedOut));
-        assert!(now() - began < 2 * PEER_CONNECT_TIMEOUT, "{:?}", now() - began);
+        assert!(now() - began < 2 * peer::CONNECT_TIMEOUT, "{:?}", now() - began);
     }
 }

@@ -1,6 +1,6 @@
 //! A question of one host to another, over a connection of its own: they are rare.
 
-use super::{ASK, HOPS, KEY, PEER, Peer, encoded_key};
+use super::{ASK, CONNECT_TIMEOUT, HOPS, KEY, PEER, Peer, encoded_key};
 use crate::forward::AnswerBody;
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::response::Parts;
@@ -12,16 +12,11 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// The answer to a question.
 pub const REPLY: HeaderName = HeaderName::from_static("absolute-reply");
-
-/// A host that is there takes a connection at once.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A host with ten thousand tenants has half a megabyte to say of them.
 const MOST_ANSWER_BYTES: usize = 64 << 20;
@@ -59,9 +54,8 @@ async fn answer(
     question: &str,
     key: &str,
 ) -> io::Result<(Parts, Vec<u8>)> {
-    let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+    let connected = timeout(CONNECT_TIMEOUT, peer.connect(address)).await;
     let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-    stream.set_nodelay(true)?;
     let mut request = Request::new(AnswerBody::empty());
     let headers = request.headers_mut();
     let value = |text: &str| HeaderValue::try_from(text).map_err(io::Error::other);

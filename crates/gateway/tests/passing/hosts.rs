@@ -11,7 +11,11 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long other hosts may be silent.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the host `b` expects, and no other does.
 pub const TOKEN: &str = "5e1f";
@@ -71,7 +75,8 @@ impl There {
     ) -> There {
         static RUNS: AtomicU64 = AtomicU64::new(1);
         let credentials = HeaderValue::try_from(format!("a {token}")).expect("a value");
-        let peer = Arc::new(Peer { host: host.to_owned(), credentials, encryption });
+        let host = host.to_owned();
+        let peer = Arc::new(Peer { host, credentials, encryption, patience: PATIENCE });
         let (go, gone) = watch::channel(false);
         There { address, run: RUNS.fetch_add(1, SeqCst), peer, gone, go: Arc::new(go) }
     }
