@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createRuntime } from '@absolutejs/runtime';
-import { createFleet, etcd, type FleetEvent } from '@absolutejs/runtime/fleet';
+import { createFleet, etcd, type FleetEvent, type FleetOptions } from '@absolutejs/runtime/fleet';
 import { createGateway } from '@absolutejs/runtime/gateway';
 import { createEtcd } from '../../scripts/lib/etcd.mjs';
 import { program } from './etcd.ts';
@@ -68,7 +68,12 @@ export class Fleet {
   }
 
   /** A host, at a port for other hosts. */
-  async host(id: string, port: number, leaseMs = 2_000) {
+  async host(
+    id: string,
+    port: number,
+    leaseMs = 2_000,
+    trust: Pick<FleetOptions, 'secret' | 'tls'> = { secret: SECRET },
+  ) {
     const runtime = createRuntime({
       source: { kind: 'directory', root: this.root },
       env: { ABSOLUTE_EPOCH: '1' },
@@ -83,8 +88,8 @@ export class Fleet {
       runtime,
       gateway,
       store: etcd({ endpoints: this.#etcd!.endpoints, prefix: '/test/' }),
-      host: { id, address: `http://127.0.0.1:${port}`, zone: 'here' },
-      secret: SECRET,
+      host: { id, address: `${trust.tls ? 'https' : 'http'}://127.0.0.1:${port}`, zone: 'here' },
+      ...trust,
       leaseMs,
       onEvent: (event) => void events.push(event),
     });
