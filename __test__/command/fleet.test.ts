@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createControl } from '@absolutejs/runtime/control';
 import { createRuntime } from '@absolutejs/runtime';
+import { tell } from '../../lib/command/serve/banner.js';
 import { readSettings } from '../../lib/command/settings.js';
 import { createEtcd } from '../../scripts/lib/etcd.mjs';
 import { directory, run, start } from '../support/command/run.ts';
@@ -103,6 +104,9 @@ test.skipIf(program === undefined)(
     ]);
     try {
       const [, port] = await host.says(/hello\.localhost:(\d+)/);
+      expect(host.stderr).toMatch(
+        /^ {2}fleet +\S+, which others reach at http:\/\/127\.0\.0\.1:17073;/m,
+      );
       const headers = { host: 'hello.localhost' };
       expect((await fetch(`http://127.0.0.1:${port}/`, { headers })).status).toBe(200);
       expect(await host.end('SIGTERM')).toMatchObject({ code: 0 });
@@ -278,4 +282,20 @@ describe('the fleet of a host, whose member the test plays', () => {
     expect(stdout).toMatch(/^draining \(pid \d+\): 0 tenants\nThe host has ended\.\n$/);
     expect(asked).toEqual([]);
   });
+});
+
+test('a host whose store does not answer says so', () => {
+  const fleet = {
+    id: 'eu-1',
+    address: 'http://a:7070',
+    stores: ['http://b:2379'],
+    hasJoined: false,
+  };
+  const summary: any = { name: 'host', pid: 7, root: '/', tenants: [], fleet, pattern: '' };
+  const settings: any = { values: { isolation: 'tenant', 'user-range': [1, 2] }, texts: {} };
+  const said: string[] = [];
+  const io = { env: {}, textColumns: () => 999, print: () => {}, complain: said.push.bind(said) };
+  tell(summary, settings, undefined, io as any);
+  const line = /no fleet yet\s+eu-1 goes on trying to join, .* see to etcd at http:\/\/b:2379$/m;
+  expect(said.join('\n')).toMatch(line);
 });

@@ -75,9 +75,7 @@ impl Side {
                     Err(refusal) => return Err(refusal),
                 },
                 Where::There { host, address, epoch } if !passes_on => {
-                    let (host, address) = (host.to_string(), address.to_string());
-                    let owner = epoch.map(|epoch| Owner { host, address, epoch });
-                    return Err(Refusal::elsewhere(owner));
+                    return Err(Refusal::elsewhere(Some(owner(&host, &address, epoch))));
                 }
                 Where::There { host, address, .. } => {
                     match Box::pin(self.peers.reach(&host, &address)).await {
@@ -183,13 +181,15 @@ impl Side {
                 let (host, address) = (self.member.routes().me.clone(), self.address.clone());
                 Ok(Owner { host, address, epoch })
             }
-            Where::There { host, address, epoch: Some(epoch) } => {
-                Ok(Owner { host: host.to_string(), address: address.to_string(), epoch })
-            }
-            Where::There { epoch: None, .. } => Err(Refusal::elsewhere(None)),
+            Where::There { host, address, epoch } => Ok(owner(&host, &address, epoch)),
             Where::Refused { why, retry_after_ms } => Err(refused(why, retry_after_ms)),
         }
     }
+}
+
+/// Who has a key, or is to have it: then it is nobody's, which the epoch 0 says.
+fn owner(host: &str, address: &str, epoch: Option<u64>) -> Owner {
+    Owner { host: host.to_owned(), address: address.to_owned(), epoch: epoch.unwrap_or(0) }
 }
 
 /// The answer to a request whose key has no place.

@@ -47,6 +47,7 @@ export function summaryOf(settings, host, shown) {
           takeOver: values['take-over'] === true,
         }
       : null,
+    fleet: host.fleet ?? null,
     protects: shown?.protects ?? null,
   };
 }
@@ -108,6 +109,8 @@ export function tell(summary, settings, unit, io) {
     );
   }
   if (summary.survive) say('survive', survivalInWords(summary.survive));
+  if (summary.fleet)
+    say(summary.fleet.hasJoined ? 'fleet' : 'no fleet yet', fleetInWords(summary.fleet));
   if (unit !== undefined) say('no next host', besideInWords(unit));
   say('control', `${summary.control} (absolutejs-runtime ps, top, logs)`);
   if (summary.logs) say('logs', `${summary.logs} (what tenants print, 1 GiB in all)`);
@@ -148,6 +151,14 @@ function openToAll(address) {
 function survivalInWords({ name, forMs }) {
   const wait = forMs === null ? 'until there is another host' : `for ${durationInWords(forMs)}`;
   return `tenants outlive this host as ${name}, ${wait} (absolutejs-runtime end ${name})`;
+}
+
+/** @param {import('./host.js').InFleet} fleet */
+function fleetInWords({ id, address, stores, hasJoined }) {
+  const etcd = `etcd at ${stores.join(', ')}`;
+  if (hasJoined)
+    return `${id}, which others reach at ${address}; ${etcd} (absolutejs-runtime hosts)`;
+  return `${id} goes on trying to join, and answers visitors with 503 until then: see to ${etcd}`;
 }
 
 /** @param {string} unit */

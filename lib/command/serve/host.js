@@ -23,11 +23,14 @@ const JOIN_MS = 10_000;
  * @property {import('../../../gateway.js').GatewayAddress[]} addresses
  * @property {{ path: string, dashboardUrl?: string }} listening of the control
  * @property {string | undefined} metricsUrl
+ * @property {InFleet | undefined} fleet
  * @property {() => Promise<{ brokenOff: number }>} close the gateway first, then tenants, then the
  * rest; tells how many requests had to be broken off
  * @property {() => Promise<{ brokenOff: number }>} leave leaves the tenants to the next host of the
  * name; tells the same
  */
+
+/** @typedef {{ id: string, address: string, stores: readonly string[], hasJoined: boolean }} InFleet */
 
 /**
  * Starts all of it, or nothing: what has been started when another part fails is ended.
@@ -76,7 +79,7 @@ export async function startHost(current, { sockets, onTransition }) {
     collector?.attachGateway(gateway);
     // The gateway already serves while the rest is loaded.
     const control = await openControl(runtime, gateway, values, optionName);
-    const fleet = await joinFleet(runtime, gateway, values);
+    const { fleet, inFleet } = await joinFleet(runtime, gateway, values);
     const [addresses, listening, metrics] = await Promise.all([
       gateway.listening,
       control.listening,
@@ -84,6 +87,8 @@ export async function startHost(current, { sockets, onTransition }) {
     ]);
     const close = async () => {
       if (fleet !== undefined) await passOn(fleet);
+      // Nothing is started any more, also not by request over the control, which closes last.
+      runtime.drain();
       const brokenOff = await closeGateway(gateway, GRACE_MS);
       await runtime.dispose();
       await control.close();
@@ -96,7 +101,8 @@ export async function startHost(current, { sockets, onTransition }) {
       return { brokenOff: await countBrokenOff(open, DRAIN_MS, () => runtime.detach()) };
     };
     const metricsUrl = metrics?.url;
-    return { runtime, gateway, control, addresses, listening, metricsUrl, close, leave };
+    const shown = { addresses, listening, metricsUrl, fleet: inFleet };
+    return { runtime, gateway, control, ...shown, close, leave };
   } catch (error) {
     await runtime.dispose().catch(() => {});
     throw inOurTerms(error, optionName);
@@ -143,15 +149,16 @@ async function openControl(runtime, gateway, values, optionName) {
  * @param {Record<string, any>} values
  */
 async function joinFleet(runtime, gateway, values) {
-  if (!values.fleet) return undefined;
+  if (!values.fleet) return {};
   const secret = fileOf(values['fleet-secret-file']).trim();
   const { createFleet, etcd } = await import('@absolutejs/runtime/fleet');
   const id = values['host-id'] ?? machineName();
   const host = { id, address: values['host-address'] };
   const fleet = createFleet({ runtime, gateway, store: etcd(values.fleet), host, secret });
-  await Promise.race([fleet.joined, timeout(JOIN_MS)]);
-  fleet.joined.catch(() => {});
-  return fleet;
+  const joined = fleet.joined.then(() => true);
+  const hasJoined = (await Promise.race([joined, timeout(JOIN_MS)])) === true;
+  joined.catch(() => {});
+  return { fleet, inFleet: { ...host, stores: values.fleet.endpoints, hasJoined } };
 }
 
 /** @param {number} ms */

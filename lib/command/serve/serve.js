@@ -129,13 +129,11 @@ function endOnSignals(host, survives, manager, io) {
     if (isEnding) return;
     isEnding = true;
     endingSince = performance.now();
-    // Nothing is started any more, also not by request over the control, which closes last.
-    host.runtime.drain();
     const open = host.gateway.stats().inFlight;
     const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
     io.complain(`${why}: ends in order${waits}; once more ends it at once.`);
-    await manager.tell('STOPPING=1');
     host.close().then((closed) => ends(closed.brokenOff, exitCode), reject);
+    await manager.tell('STOPPING=1');
   };
   /** Leaves the tenants to the next host; what is open may end first. */
   const leave = async (/** @type {string} */ why) => {
