@@ -75,8 +75,8 @@ export type FleetOptions = {
   host: FleetHostOptions;
   /**
    * How long this host may serve without hearing from the store; when it is lost, its tenants are
-   * elsewhere after about as long. Whole seconds, at least 2 000, the same for all hosts. Default
-   * 5 000.
+   * elsewhere after about as long. Whole seconds, at least 2 000, the same for all hosts; another one
+   * is given to one host after the other. Default 5 000.
    */
   leaseMs?: number;
   /**

@@ -95,6 +95,7 @@ impl Fleet {
             zone: self.config.zone.clone(),
             weight: self.config.weight,
             state: if is_draining { HostState::Draining } else { HostState::Live },
+            gone_after_ms: Some(self.config.terms.gone_after_ms),
             run: self.config.run.clone(),
             attempt: self.attempt,
         }

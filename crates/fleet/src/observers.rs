@@ -88,22 +88,21 @@ impl Fleet {
     pub(crate) fn beats_answered(&mut self, now_ms: u64, answer: Answer) {
         self.observing.order = None;
         let Answer::Read { records, .. } = answer else { return };
-        let gone_after_ms = self.config.terms.gone_after_ms;
-        let gone_after_ms =
-            if planted(Bug::GoneTooSoon) { gone_after_ms / 2 } else { gone_after_ms };
         let mut silent = Vec::new();
         let mut next_ms = u64::MAX;
         let asked = std::mem::take(&mut self.observing.asked);
         for (id, record) in asked.iter().zip(records) {
+            let gone_after_ms = self.gone_after_ms(id);
             let Some(subject) = self.observing.subjects.get_mut(id) else { continue };
+            let gone_at_ms = |since_ms: u64| since_ms.saturating_add(gone_after_ms);
             let revision = record.map_or(0, |record| record.modified);
             let since_ms = match subject.beat {
                 Some((known, since_ms)) if known == revision => since_ms,
                 _ => now_ms,
             };
             subject.beat = Some((revision, since_ms));
-            if since_ms + gone_after_ms > now_ms {
-                next_ms = next_ms.min(since_ms + gone_after_ms);
+            if gone_at_ms(since_ms) > now_ms {
+                next_ms = next_ms.min(gone_at_ms(since_ms));
             } else if !std::mem::replace(&mut subject.is_being_removed, true) {
                 silent.push((id.clone(), subject.session, revision));
             }
@@ -113,6 +112,13 @@ impl Fleet {
         for (id, session, revision) in silent {
             self.remove(id, session, revision);
         }
+    }
+
+    fn gone_after_ms(&self, host: &str) -> u64 {
+        let record = self.picture.hosts.get(host).and_then(|host| host.record.as_ref());
+        let said = record.and_then(|record| record.gone_after_ms);
+        let gone_after_ms = said.unwrap_or(self.config.terms.gone_after_ms);
+        if planted(Bug::GoneTooSoon) { gone_after_ms / 2 } else { gone_after_ms }
     }
 
     fn remove(&mut self, host: Arc<str>, session: u64, revision: u64) {

@@ -40,6 +40,10 @@ pub(crate) struct HostRecord {
     pub zone: Option<Arc<str>>,
     pub weight: f64,
     pub state: HostState,
+    /// It is gone when its beat has not changed for so long. Its own lease counts, and not that of who
+    /// observes it: hosts are given another one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_after_ms: Option<u64>,
     /// Which process has put it, and at which of its attempts.
     pub run: Arc<str>,
     pub attempt: u64,
@@ -177,6 +181,7 @@ mod tests {
             zone: Some("b".into()),
             weight: 1.5,
             state: HostState::Draining,
+            gone_after_ms: Some(5_500),
             run: "r".into(),
             attempt: 2,
         };

@@ -6,6 +6,7 @@
 mod store;
 mod support;
 
+mod a_host_is_gone_by_its_own_lease;
 mod a_host_leaves_in_order;
 mod a_host_that_is_gone_is_told;
 mod a_host_that_was_stopped_is_fenced_first;
