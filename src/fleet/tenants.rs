@@ -175,15 +175,24 @@ impl Side {
     /// Who has the key, whose tenant is ready if this host has.
     async fn ensured(&self, local: &Local, key: &str) -> Result<Owner, Refusal> {
         let want = Want { hops: 1, ..Want::default() };
-        match self.member.want(key, want).await.ok_or(Refusal::fenced())? {
-            Where::Here { epoch } => {
-                local.wake(key).await?;
-                let (host, address) = (self.member.routes().me.clone(), self.address.clone());
-                Ok(Owner { host, address, epoch })
+        for _ in 0..MOST_TRIES {
+            match self.member.want(key, want.clone()).await.ok_or(Refusal::fenced())? {
+                Where::Here { epoch } => match local.wake(key).await {
+                    Ok(_) => {
+                        let me = &self.member.routes().me;
+                        return Ok(owner(me, &self.address, Some(epoch)));
+                    }
+                    // It has passed to another host meanwhile.
+                    Err(Refusal { why: refusal::Why::Elsewhere, .. }) => {}
+                    Err(refusal) => return Err(refusal),
+                },
+                Where::There { host, address, epoch } => return Ok(owner(&host, &address, epoch)),
+                Where::Refused { why, retry_after_ms } => {
+                    return Err(refused(why, retry_after_ms));
+                }
             }
-            Where::There { host, address, epoch } => Ok(owner(&host, &address, epoch)),
-            Where::Refused { why, retry_after_ms } => Err(refused(why, retry_after_ms)),
         }
+        Err(refused(Why::Unsettled, SOON_MS))
     }
 }
 

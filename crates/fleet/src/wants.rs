@@ -15,7 +15,7 @@ enum Verdict {
     Refuse(Why),
     /// This host is to have it.
     Claim,
-    /// Its owner is gone, or has passed it on.
+    /// Its owner is gone, or has passed it on or given it up.
     AskTheStore,
 }
 
@@ -178,9 +178,12 @@ impl Fleet {
         Some(Verdict::Answer(Where::There { host, address, epoch }))
     }
 
-    /// Only a host that may serve keeps keys, and those who wait for them.
+    /// Whether it may be that the picture is behind. Only a host that may serve keeps keys, and those
+    /// who wait for them.
     fn is_doubted(&self, want: &Want, held: &Held) -> bool {
-        want.doubts && self.serving().is_some() && want.excluding.contains(&held.host)
+        let is_gone = want.doubts && want.excluding.contains(&held.host);
+        // Whoever passed it on has chosen this host: it may have given the key up itself.
+        self.serving().is_some() && (is_gone || want.hops > 0)
     }
 
     fn there(&self, want: &Want, held: &Held) -> Verdict {

@@ -71,3 +71,18 @@ fn an_owner_that_has_the_key_and_cannot_be_reached_is_waited_for() {
     bed.is_store_gone = true;
     assert_eq!(why(bed.want_how(1 - owner, "k", want)), Some(Why::OwnerUnreachable));
 }
+
+#[test]
+fn a_host_claims_what_its_owner_has_given_up_and_sends_to_it() {
+    let mut bed = Bed::new(1);
+    bed.claim("k");
+    bed.join("h1", crate::support::LEASE_MS);
+    bed.pass(100);
+    bed.hosts[1].told = None;
+    // Without a process it is given up, and is to be had by whoever is asked for it next.
+    bed.tell(0, Input::Drain { call: CallId(77) });
+    assert_eq!(host_of(bed.want(0, "k")), "h1");
+    assert_eq!(host_of(bed.want(1, "k")), "h0", "as it has not been told yet");
+    let want = Want { hops: 1, ..Want::default() };
+    assert!(matches!(bed.want_how(1, "k", want), Where::Here { .. }));
+}
