@@ -283,7 +283,8 @@ mod tests {
     async fn an_operator_does_not_wait_for_a_host_that_says_nothing() {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = silent.local_addr().expect("an address");
-        let peers = Peers::new("me", &Trust::Secret(b"a secret of a fleet".to_vec()));
+        let trust = Trust::Secret(b"a secret of a fleet".to_vec());
+        let peers = Peers::new("me", &trust, Duration::from_secs(1));
         let peers = peers.expect("a secret needs no certificate");
         let asked = async |address: &str| peers.operator_question("eu-1", address, "states").await;
         // The system takes the connection.

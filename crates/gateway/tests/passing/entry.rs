@@ -108,7 +108,7 @@ fn an_answer_may_be_too_long_for_a_field() {
     let runtime = runtime.expect("a runtime");
     let ask = |question: &str, credentials: &'static str| {
         let credentials = HeaderValue::from_static(credentials);
-        let peer = Peer { host: "b".to_owned(), credentials, encryption: None };
+        let peer = Peer { host: "b".to_owned(), credentials, encryption: None, patience: PATIENCE };
         let answer = runtime.block_on(peer::ask_at_length(address, &peer, question));
         answer.map_err(|error| error.to_string())
     };
