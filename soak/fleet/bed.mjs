@@ -1,5 +1,6 @@
 // The fleet's test bed: members of etcd, hosts with tenants, and visitors, each on a machine of its
 // own (a network namespace).
+import { spawnSync } from 'node:child_process';
 import {
   cpSync,
   mkdirSync,
@@ -18,6 +19,10 @@ import { Network } from './network.mjs';
 import { killAll, Program } from './programs.mjs';
 
 const here = (/** @type {string} */ name) => fileURLToPath(new URL(name, import.meta.url));
+
+const A_DAY_SECONDS = 86_400;
+/** Whether the kernel gives a process clocks of its own (Linux 5.6). */
+const HAS_CLOCKS = spawnSync('unshare', ['--time', '--boottime', '1', 'true']).status === 0;
 
 export class Bed {
   /** @type {Map<string, import('../../scripts/lib/etcd.mjs').Etcd['members'][number]>} */
@@ -74,12 +79,25 @@ export class Bed {
       ...more,
     };
     const engine = this.size.engine === 'bun' ? bun : 'node';
-    const command = [...this.network.on(name), engine, here('host.mjs'), JSON.stringify(settings)];
+    const machine = [...this.network.on(name), ...this.#clockOf(name)];
+    const command = [...machine, engine, here('host.mjs'), JSON.stringify(settings)];
     // Tenants' own start scripts say `bun`.
     const path = [dirname(bun), process.env.PATH].join(':');
     const program = new Program(command, { PATH: path });
     this.hosts.set(name, program);
     return program;
+  }
+
+  /**
+   * Each host has been up for another time: its clocks are days apart from those of others, as on
+   * machines. (How fast they go is the machine's.)
+   *
+   * @param {string} name
+   */
+  #clockOf(name) {
+    if (!HAS_CLOCKS) return [];
+    const seconds = String(this.hostNames.indexOf(name) * A_DAY_SECONDS);
+    return ['unshare', '--time', '--monotonic', seconds, '--boottime', seconds];
   }
 
   /**

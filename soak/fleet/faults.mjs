@@ -77,6 +77,23 @@ export const FAULTS = {
       });
     },
   },
+  slowToStore: {
+    weight: 2,
+    async run(bed, rng, say) {
+      const [name, ms] = [aHost(bed, rng), duration(bed, rng)];
+      await alone(bed, name, async () => {
+        say(`what ${name} and the store say to each other is held up for ${ms} ms`);
+        const until = performance.now() + ms;
+        while (performance.now() < until) {
+          for (const member of bed.memberNames) bed.network.cut(name, member);
+          // What is sent meanwhile is sent again by TCP: later, and together.
+          await pause(50 + rng.below(500));
+          for (const member of bed.memberNames) bed.network.mend(name, member);
+          await pause(50 + rng.below(200));
+        }
+      });
+    },
+  },
   cutFromHost: {
     weight: 2,
     async run(bed, rng, say) {
