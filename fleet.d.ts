@@ -87,7 +87,8 @@ export type FleetOptions = {
   /** Certificates instead: hosts speak TLS, and accept nobody whose certificate `ca` has not signed. */
   tls?: FleetTls;
   /**
-   * How long the open requests of a key that passes to another host may go on; then they are cut off.
+   * How long the open requests of a key that passes to another host may go on; then WebSockets are
+   * closed. An answer that is under way is not cut off, and the key waits for its end.
    * New ones wait meanwhile. Default 30 000.
    */
   drainMs?: number;
