@@ -74,16 +74,16 @@ export function stages() {
         installed('prettier', ['--check', '.']),
         cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
         fuzzTargets(),
-      ],
-    ],
-    [
-      [
         // Without --no-fail-fast the first failing test program would hide the others.
         cargo(
           'cargo test',
           ['test', '--workspace', '--exclude', 'store', '--no-fail-fast'],
           countCargoTests,
         ),
+      ],
+    ],
+    [
+      [
         script(
           'cargo test, store',
           'scripts/test-store.mjs',
@@ -91,6 +91,8 @@ export function stages() {
           process.execPath,
           countCargoTests,
         ),
+      ],
+      [
         // Whether the simulation would find what the pool could get wrong.
         cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
         cargo('planted bugs, fleet', [...FLEET_WITH_BUGS, 'planted'], countCargoTests),
@@ -101,6 +103,16 @@ export function stages() {
         bunTests('bun test, processes', '__test__/processes'),
         bunTests('bun test, survive', '__test__/survive'),
         bunTests('bun test, control', '__test__/control'),
+        bunTests('README and docs', '__test__/readme'),
+      ],
+      [
+        bunTests('bun test, gateway', '__test__/gateway', [IN_BROWSERS]),
+        // What is installed is installed one after the other.
+        script('bun test, sleep', 'scripts/test-sleep.mjs', [], process.execPath, countBunTests),
+        commandTests(),
+        inBrowser('dashboard', '__test__/dashboard'),
+        inBrowser('gateway in a browser', IN_BROWSERS),
+        nodeTests(),
         bunTests('bun test, surface', '__test__', [
           '__test__/command/',
           '__test__/control/',
@@ -113,16 +125,6 @@ export function stages() {
           '__test__/survive/',
           '__test__/walls/',
         ]),
-      ],
-      [
-        bunTests('bun test, gateway', '__test__/gateway', [IN_BROWSERS]),
-        // What is installed is installed one after the other.
-        script('bun test, sleep', 'scripts/test-sleep.mjs', [], process.execPath, countBunTests),
-        commandTests(),
-        inBrowser('dashboard', '__test__/dashboard'),
-        inBrowser('gateway in a browser', IN_BROWSERS),
-        nodeTests(),
-        bunTests('README and docs', '__test__/readme'),
         installationTests(),
       ],
     ],

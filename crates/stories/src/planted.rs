@@ -1,29 +1,43 @@
 //! Whether stories find bugs that are there on purpose.
 
-use crate::teller::quietly;
+use crate::teller::{on_all_processors, quietly};
 use crate::{Log, Teller};
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A bug, and in which story it was found by which error.
+type Found<Bug> = (Bug, Option<(u64, String)>);
 
 impl Teller {
-    /// Plants one bug after the other, and prints in which story each was found. Panics when one is
-    /// in none of `stories`. `<of>_BUG=<name>` in the environment plants that one alone.
-    pub fn every_planted_bug_is_found<Bug: Copy + Debug>(
+    /// Plants one bug after the other, on all processors, and prints in which story each was found.
+    /// `plant` does so for the values of its thread. Panics when one is in none of `stories`.
+    /// `<of>_BUG=<name>` in the environment plants that one alone.
+    pub fn every_planted_bug_is_found<Bug: Copy + Debug + Send + Sync>(
         &self,
         stories: u64,
         bugs: &[Bug],
         plant: fn(Option<Bug>),
     ) {
         let stories = self.stories_told(stories);
-        let mut missed = Vec::new();
-        for bug in bugs.iter().filter(|bug| self.is_asked_for(bug)) {
-            plant(Some(*bug));
-            // A panic is one way of being found.
-            let found = quietly(|| {
-                (0..stories)
-                    .find_map(|seed| Some((seed, self.told(seed, &mut Log::default()).err()?)))
-            });
+        let bugs: Vec<Bug> = bugs.iter().copied().filter(|bug| self.is_asked_for(bug)).collect();
+        let next = AtomicUsize::new(0);
+        let found = Mutex::new(Vec::<Found<Bug>>::new());
+        let plant_some = || {
+            while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                plant(Some(*bug));
+                // A panic is one way of being found.
+                let story = (0..stories)
+                    .find_map(|seed| Some((seed, self.told(seed, &mut Log::default()).err()?)));
+                found.lock().unwrap_or_else(PoisonError::into_inner).push((*bug, story));
+            }
             plant(None);
-            match found {
+        };
+        quietly(|| on_all_processors(plant_some));
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut missed = Vec::new();
+        for (bug, story) in found {
+            match story {
                 Some((seed, error)) => {
                     println!("{bug:?}: found in story {}: {}", seed + 1, shortened(&error));
                 }

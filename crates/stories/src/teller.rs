@@ -58,7 +58,6 @@ impl Teller {
 
     fn first_failure(&self, stories: u64) -> Option<u64> {
         let (next, first_failure) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
-        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let tell_some = || loop {
             let from = next.fetch_add(STORIES_AT_ONCE, Ordering::Relaxed);
             if from >= stories.min(first_failure.load(Ordering::Relaxed)) {
@@ -70,11 +69,7 @@ impl Teller {
                 return;
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(tell_some);
-            }
-        });
+        on_all_processors(tell_some);
         Some(first_failure.into_inner()).filter(|&seed| seed != u64::MAX)
     }
 
@@ -99,6 +94,15 @@ pub fn caught(tell: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
         Err(format!("panicked: {}", text.unwrap_or_default()))
     })
+}
+
+pub(crate) fn on_all_processors(work: impl Fn() + Sync) {
+    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(&work);
+        }
+    });
 }
 
 /// Panics are told with their story; the hook would print each on its own.
