@@ -4,7 +4,7 @@ use crate::keys::{Claiming, Mine, Stage};
 use crate::orders::{RETRY_MS, created, delete, modified, new_record, put};
 use crate::planted::{Bug, planted};
 use crate::records::{ClaimRecord, ERA, Seen, claim_key, encode, host_key};
-use crate::transaction::{Answer, Compare, Stamp, Transaction};
+use crate::transaction::{Answer, Compare, Record, Stamp, Transaction};
 use crate::{Action, Event, Fleet, Key, Local, Where, Why};
 
 /// A key that others get so often while it is claimed is given up on, for this time.
@@ -66,12 +66,8 @@ impl Fleet {
                     return self.fence();
                 }
                 self.picture.learn_era(era.as_ref(), at);
-                if let Some(claim) = &claim
-                    && self.picture.learn_claim(key, claim)
-                {
-                    self.route(key);
-                }
-                self.try_claim_again(key, Seen::of(claim.as_ref()));
+                let seen = self.learn_claim(key, claim);
+                self.try_claim_again(key, seen);
             }
             // It may be carried out, or have been: it is asked again, and what the store says then
             // is what holds.
@@ -116,6 +112,21 @@ impl Fleet {
         if tries > TRIES {
             return self.give_claim_up(key, Why::Unsettled);
         }
+        self.claim_for_waiters(key, seen, tries);
+    }
+
+    /// The store has just said what the claim of the key is.
+    pub(crate) fn learn_claim(&mut self, key: &Key, claim: Option<Record>) -> Seen {
+        if let Some(claim) = &claim
+            && self.picture.learn_claim(key, claim)
+        {
+            self.route(key);
+        }
+        Seen::of(claim.as_ref())
+    }
+
+    /// Answers who waits for the key by what the store has just said, and claims it for the others.
+    pub(crate) fn claim_for_waiters(&mut self, key: &Key, seen: Seen, tries: u32) {
         if self.answer_waiters(key, &seen) {
             self.keys.set(key, Stage::Claiming(Claiming { order: None, seen, tries, base: 0 }));
             self.drive_claim(key);

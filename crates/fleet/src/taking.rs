@@ -329,12 +329,7 @@ impl Fleet {
             return;
         };
         let [claim] = as_read(records);
-        let seen = Seen::of(claim.as_ref());
-        if let Some(claim) = &claim
-            && self.picture.learn_claim(key, claim)
-        {
-            self.route(key);
-        }
+        let seen = self.learn_claim(key, claim);
         if !self.take_if_passed(now_ms, key, &seen) {
             self.answer_waiters(key, &seen);
         }

@@ -102,19 +102,8 @@ impl Fleet {
             return self.give_claim_up(key, Why::OwnerUnreachable);
         };
         let [claim] = as_read(records);
-        if let Some(claim) = &claim
-            && self.picture.learn_claim(key, claim)
-        {
-            self.route(key);
-        }
-        let seen = Seen::of(claim.as_ref());
-        if self.answer_waiters(key, &seen) {
-            let claiming = Claiming { order: None, seen, tries: 0, base: 0 };
-            self.keys.set(key, Stage::Claiming(claiming));
-            self.drive_claim(key);
-        } else {
-            self.vacate(key);
-        }
+        let seen = self.learn_claim(key, claim);
+        self.claim_for_waiters(key, seen, 0);
     }
 
     /// The store has said what the claim of the key is: answers those that wait, but for those for
